@@ -1,0 +1,138 @@
+//! Identifiers: lower-case UUIDs, one Rust type a kind, so that the compiler keeps them apart.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(feature = "openapi", schema(value_type = uuid::Uuid))]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+    };
+}
+
+id!(
+    /// A person; account and user of one person share it.
+    PersonId
+);
+id!(
+    /// One login of one person on one device.
+    SessionId
+);
+id!(
+    /// A chat.
+    ChatId
+);
+id!(
+    /// A message: its author's Idempotency-Key, unique per author.
+    MessageId
+);
+id!(
+    /// One event in the log.
+    EventId
+);
+
+/// Two people without an order, written `min~max`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    low: PersonId,
+    high: PersonId,
+}
+
+impl Pair {
+    /// The pair of two different people; `None` for one person twice.
+    pub fn of(a: PersonId, b: PersonId) -> Option<Self> {
+        match a.cmp(&b) {
+            std::cmp::Ordering::Less => Some(Self { low: a, high: b }),
+            std::cmp::Ordering::Greater => Some(Self { low: b, high: a }),
+            std::cmp::Ordering::Equal => None,
+        }
+    }
+
+    /// Both people, the smaller id first.
+    pub fn both(self) -> [PersonId; 2] {
+        [self.low, self.high]
+    }
+
+    /// The other of the two; `None` for a stranger.
+    pub fn other(self, one: PersonId) -> Option<PersonId> {
+        if one == self.low {
+            Some(self.high)
+        } else if one == self.high {
+            Some(self.low)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}~{}", self.low, self.high)
+    }
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Pair {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || format!("not a pair of ids: {text}");
+        let (a, b) = text.split_once('~').ok_or_else(bad)?;
+        let (a, b) = (a.parse().map_err(|_| bad())?, b.parse().map_err(|_| bad())?);
+        Pair::of(a, b).filter(|pair| pair.low == a).ok_or_else(bad)
+    }
+}
+
+/// The id of the stream that holds how far `person` has read in `chat`.
+pub fn read_marker_id(chat: ChatId, person: PersonId) -> String {
+    format!("{chat}~{person}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_has_one_spelling() {
+        let (a, b) = (PersonId(Uuid::from_u128(1)), PersonId(Uuid::from_u128(2)));
+        assert_eq!(Pair::of(a, b), Pair::of(b, a));
+        assert_eq!(Pair::of(a, a), None);
+        let pair = Pair::of(b, a).expect("two people");
+        assert_eq!(pair.to_string().parse(), Ok(pair));
+        assert!(format!("{b}~{a}").parse::<Pair>().is_err());
+        assert_eq!(pair.other(a), Some(b));
+    }
+}

@@ -1,0 +1,133 @@
+//! User: who a person is to others. Stream: the person's id.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Problem;
+use crate::aggregate::{Decider, aggregate};
+use crate::ids::{EventId, PersonId};
+use crate::personal::{About, Name, Nickname, Personal, Personals, Sealed, Visit};
+use crate::problem::Kind;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum UserEvent {
+    UserCreated {
+        person: PersonId,
+        nickname: Personal<Nickname>,
+        name: Personal<Name>,
+    },
+    /// What is absent stayed as it was.
+    InfoEdited {
+        person: PersonId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nickname: Option<Personal<Nickname>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Personal<Name>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<Personal<About>>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum UserCommand {
+    Create {
+        person: PersonId,
+        nickname: Nickname,
+        name: Name,
+    },
+    /// `seen` is the event that set the nickname which this one replaces, since its claim is given
+    /// up with it.
+    EditInfo {
+        seen: Option<EventId>,
+        nickname: Option<Nickname>,
+        name: Option<Name>,
+        about: Option<About>,
+    },
+}
+
+/// What a user's stream adds up to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    pub person: Option<PersonId>,
+    pub nickname: Option<Sealed>,
+    pub name: Option<Sealed>,
+    pub about: Option<Sealed>,
+}
+
+impl Decider for User {
+    type Facts = ();
+
+    fn decide(&self, command: UserCommand, _: &()) -> Result<Vec<UserEvent>, Problem> {
+        match (command, self.person) {
+            (UserCommand::Create { person, nickname, name }, None) => {
+                Ok(vec![UserEvent::UserCreated { person, nickname: nickname.into(), name: name.into() }])
+            }
+            (UserCommand::Create { .. }, Some(_)) => Err(Kind::UserExists.into()),
+            (UserCommand::EditInfo { .. }, None) => Err(Kind::NotFound.into()),
+            (UserCommand::EditInfo { nickname: None, name: None, about: None, .. }, Some(_)) => Ok(Vec::new()),
+            (UserCommand::EditInfo { seen, nickname, name, about }, Some(person)) => {
+                if nickname.is_some() && seen != self.nickname.as_ref().and_then(|it| it.event_id) {
+                    return Err(Problem::new(Kind::Conflict).detail("the nickname was changed meanwhile"));
+                }
+                Ok(vec![UserEvent::InfoEdited {
+                    person,
+                    nickname: nickname.map(Into::into),
+                    name: name.map(Into::into),
+                    about: about.map(Into::into),
+                }])
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &UserEvent) {
+        match event {
+            UserEvent::UserCreated { person, nickname, name } => {
+                self.person = Some(*person);
+                self.nickname = nickname.sealed().cloned();
+                self.name = name.sealed().cloned();
+            }
+            UserEvent::InfoEdited { nickname, name, about, .. } => {
+                if let Some(nickname) = nickname {
+                    self.nickname = nickname.sealed().cloned();
+                }
+                if let Some(name) = name {
+                    self.name = name.sealed().cloned();
+                }
+                if let Some(about) = about {
+                    self.about = about.sealed().cloned();
+                }
+            }
+        }
+    }
+}
+
+impl Personals for UserEvent {
+    fn personals(&mut self, visit: Visit<'_>) {
+        match self {
+            Self::UserCreated { person, nickname, name } => {
+                visit("nickname", *person, nickname);
+                visit("name", *person, name);
+            }
+            Self::InfoEdited { person, nickname, name, about } => {
+                if let Some(nickname) = nickname {
+                    visit("nickname", *person, nickname);
+                }
+                if let Some(name) = name {
+                    visit("name", *person, name);
+                }
+                if let Some(about) = about {
+                    visit("about", *person, about);
+                }
+            }
+        }
+    }
+}
+
+aggregate!(User as "User", UserCommand, UserEvent {
+    UserCreated = "1",
+    InfoEdited = "1",
+}, ());
+
+#[cfg(test)]
+#[path = "user_spec.rs"]
+mod spec;
