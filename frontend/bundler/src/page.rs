@@ -1,0 +1,158 @@
+//! The page, its style sheet, its boot module and its static files.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::assets::Assets;
+use crate::binding::Bound;
+
+/// Where the bundle's tags go in `index.html`.
+const PLACE: &str = "<!-- bundle -->";
+
+/// Static files that are asked for by a fixed name, by browsers or by crawlers.
+const PLAIN: &[&str] = &["robots.txt", "sw.js", "favicon.ico"];
+
+/// Adds everything under `frontend`, and the bound app.
+pub fn add_all(assets: &mut Assets, frontend: &Path, bound: Bound) -> Result<()> {
+    let statics = add_static(assets, &frontend.join("static"))?;
+
+    let mut js = bound.js;
+    for (import, text) in bound.snippets {
+        let file = assets.add_hashed(&import, text.into_bytes(), true)?;
+        js = js.replace(&import, &format!("./{file}"));
+    }
+    let wasm = assets.add_hashed("app_bg.wasm", bound.wasm, true)?;
+    let js = assets.add_hashed("app.js", js.into_bytes(), true)?;
+    let style = rename(&style_sheet(&frontend.join("style"))?, &statics);
+    let style = assets.add_hashed("style.css", style.into_bytes(), true)?;
+    let boot = assets.add_hashed("boot.js", boot(&js, &wasm).into_bytes(), true)?;
+
+    let path = frontend.join("index.html");
+    let template = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tags = tags(&style, &js, &wasm, &boot);
+    let page = rename(&fill(&template, &tags)?, &statics);
+    assets.add_plain("index.html", page.into_bytes(), true)?;
+    Ok(())
+}
+
+/// The module that starts the app; a file of its own because the page's policy allows no inline script.
+/// Where the app cannot start, the page's element `boot-failed` is shown.
+fn boot(js: &str, wasm: &str) -> String {
+    format!(
+        "import init from './{js}';\n\
+         init({{ module_or_path: new URL('./{wasm}', import.meta.url) }}).catch((error) => {{\n\
+         \x20 console.error(error);\n\
+         \x20 const notice = document.getElementById('boot-failed');\n\
+         \x20 if (notice) notice.hidden = false;\n\
+         }});\n"
+    )
+}
+
+fn tags(style: &str, js: &str, wasm: &str, boot: &str) -> String {
+    format!(
+        "<link rel=\"stylesheet\" href=\"/{style}\">\n\
+         <link rel=\"modulepreload\" href=\"/{js}\">\n\
+         <link rel=\"preload\" href=\"/{wasm}\" as=\"fetch\" type=\"application/wasm\" crossorigin>\n\
+         <script type=\"module\" src=\"/{boot}\"></script>"
+    )
+}
+
+fn fill(template: &str, tags: &str) -> Result<String> {
+    if template.matches(PLACE).count() != 1 {
+        bail!("index.html needs the line {PLACE} once, in its head");
+    }
+    Ok(template.replace(PLACE, tags))
+}
+
+fn style_sheet(folder: &Path) -> Result<String> {
+    let mut sheet = String::new();
+    for path in files(folder)? {
+        if path.extension().is_some_and(|extension| extension == "css") {
+            let text = fs::read_to_string(&path)?;
+            if text.contains("@import") {
+                bail!("{}: all files of the folder are one sheet; @import is not needed", path.display());
+            }
+            sheet.push_str(&text);
+            sheet.push('\n');
+        }
+    }
+    Ok(sheet)
+}
+
+/// Adds the static files; answers the name in the sources and in the bundle of each.
+fn add_static(assets: &mut Assets, folder: &Path) -> Result<Vec<(String, String)>> {
+    let (mut names, mut referring) = (Vec::new(), Vec::new());
+    for path in files(folder)? {
+        let name =
+            path.file_name().and_then(|name| name.to_str()).context("a file name is not UTF-8")?.to_owned();
+        if name.ends_with(".webmanifest") || name.ends_with(".js") {
+            referring.push((name, path));
+            continue;
+        }
+        let bytes = fs::read(&path)?;
+        let file = match PLAIN.contains(&name.as_str()) {
+            true => assets.add_plain(&name, bytes, false)?,
+            false => assets.add_hashed(&name, bytes, false)?,
+        };
+        names.push((format!("/static/{name}"), format!("/{file}")));
+    }
+    // These name others, so they come once the others have their names.
+    for (name, path) in referring {
+        let bytes = rename(&fs::read_to_string(&path)?, &names).into_bytes();
+        let file = match PLAIN.contains(&name.as_str()) {
+            true => assets.add_plain(&name, bytes, false)?,
+            false => assets.add_hashed(&name, bytes, false)?,
+        };
+        names.push((format!("/static/{name}"), format!("/{file}")));
+    }
+    Ok(names)
+}
+
+fn rename(text: &str, names: &[(String, String)]) -> String {
+    names.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// The files of a folder in the order of their names; none if there is no such folder.
+fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            bail!("{}: folders are not bundled", path.display());
+        }
+        files.push(path);
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_the_hashed_files_and_has_no_inline_script() {
+        let page = fill("<head><!-- bundle --></head>", &tags("s-1.css", "a-2.js", "a-3.wasm", "b-4.js"));
+        let page = page.expect("a page");
+        for name in ["/s-1.css", "/a-2.js", "/a-3.wasm", "/b-4.js"] {
+            assert!(page.contains(&format!("\"{name}\"")), "{name} in {page}");
+        }
+        assert!(page.contains("></script>"), "{page}");
+    }
+
+    #[test]
+    fn a_page_without_a_place_for_the_bundle_is_refused() {
+        assert!(fill("<head></head>", "").is_err());
+    }
+
+    #[test]
+    fn static_names_are_replaced_wherever_they_stand() {
+        let names = vec![("/static/icon.svg".to_owned(), "/icon-1.svg".to_owned())];
+        assert_eq!(rename("<link href=\"/static/icon.svg\">", &names), "<link href=\"/icon-1.svg\">");
+    }
+}
