@@ -10,6 +10,7 @@
 //!   [`chronicle`]: one aggregate one file, each two pure functions, `decide` and `evolve`;
 //! - [`aggregate`]: what the write side needs to hold any of them.
 
+pub mod caller;
 pub mod ids;
 pub mod live;
 pub mod problem;

@@ -1,0 +1,131 @@
+//! The gateway: what stands before both APIs, whichever process serves them.
+//!
+//! From the outside in: a request id and a span ([`gate`]); a panic or a rejection of the
+//! framework's becomes a problem ([`rejections`]); who sent it ([`client`]); whether the app's own
+//! pages sent it ([`csrf`]); whose credentials it carries and whether that session lives
+//! ([`credentials`], [`standing`]). Handlers find `domain::caller::Client` in every request's
+//! extensions and `domain::caller::Caller` in those that are signed in.
+//!
+//! Everything outside is a port in [`Gateway`].
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use domain::problem::Kind;
+use domain::{Problem, Timestamp};
+use futures::FutureExt;
+use ipnet::IpNet;
+use tracing::Instrument;
+use uuid::Uuid;
+
+pub mod client;
+pub mod credentials;
+pub mod csrf;
+pub mod origin;
+pub mod pages;
+pub mod rejections;
+pub mod standing;
+
+#[cfg(test)]
+mod tests;
+
+pub use origin::PublicUrl;
+
+/// The longest that a request may take before it is answered `unavailable`. A socket counts only
+/// until it is upgraded.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the gateway needs of the rest.
+#[derive(Clone)]
+pub struct Gateway {
+    pub credentials: Arc<credentials::Credentials>,
+    pub standing: Arc<standing::Standing>,
+    /// LETOPIS_PUBLIC_URL.
+    pub public: PublicUrl,
+    /// LETOPIS_TRUSTED_PROXIES.
+    pub trusted_proxies: Arc<[IpNet]>,
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Makes a request's id.
+    pub request_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// [`TIMEOUT`], but in tests.
+    pub timeout: Duration,
+}
+
+/// Puts the gateway before everything in `router`, its fallbacks included. The server must hand
+/// over `ConnectInfo<SocketAddr>`.
+pub fn layer(gateway: Gateway, router: Router) -> Router {
+    router.layer(from_fn_with_state(gateway, gate))
+}
+
+async fn gate(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let id = (gateway.request_id)();
+    // The route's pattern and never the path, which names people and chats.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", %id, method = %request.method(), route);
+    let answer = async {
+        let admitted = AssertUnwindSafe(admit(&gateway, request, next)).catch_unwind();
+        match tokio::time::timeout(gateway.timeout, admitted).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_panic)) => {
+                tracing::error!("a handler panicked");
+                rejections::respond(&Kind::Internal.into())
+            }
+            Err(_elapsed) => {
+                tracing::error!("a request took too long");
+                rejections::respond(&Kind::Unavailable.into())
+            }
+        }
+    };
+    let answer = answer.instrument(span.clone()).await;
+    let mut answer = rejections::as_problem(answer, id).await;
+    span.in_scope(|| {
+        let status = answer.status().as_u16();
+        if status >= 500 { tracing::warn!(status, "answered") } else { tracing::debug!(status, "answered") }
+    });
+    let headers = answer.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert("x-request-id", id);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    answer
+}
+
+async fn admit(gateway: &Gateway, mut request: Request, next: Next) -> Response {
+    match examine(gateway, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => rejections::respond(&problem),
+    }
+}
+
+/// Puts `Client` and `Caller` in the request's extensions, or says why it may not go on.
+async fn examine(gateway: &Gateway, request: &mut Request) -> Result<(), Problem> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let client = client::client(request.headers(), peer, &gateway.trusted_proxies, &gateway.public);
+    let secure = client.secure;
+    request.extensions_mut().insert(client);
+
+    let path = request.uri().path();
+    if !credentials::is_api(path) {
+        return Ok(());
+    }
+    let headers = request.headers();
+    let open = credentials::is_open(path);
+    let carried = if open { None } else { credentials::carried(headers, secure)? };
+    let carries_cookie = credentials::carries_cookie(headers, secure);
+    csrf::check(request.method(), path, headers, carries_cookie, &gateway.public)?;
+    let Some(carried) = carried else {
+        return Ok(());
+    };
+    let caller = gateway.credentials.resolve(&carried, (gateway.now)())?;
+    gateway.standing.check(&caller, (gateway.now)()).await?;
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
