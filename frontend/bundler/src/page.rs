@@ -10,6 +10,7 @@ use crate::binding::Bound;
 
 /// Where the bundle's tags go in `index.html`.
 const PLACE: &str = "<!-- bundle -->";
+const HEAD_END: &str = "</head>";
 
 /// Static files that are asked for by a fixed name, by browsers or by crawlers.
 const PLAIN: &[&str] = &["robots.txt", "sw.js", "favicon.ico"];
@@ -59,11 +60,14 @@ fn tags(style: &str, js: &str, wasm: &str, boot: &str) -> String {
     )
 }
 
+/// Puts the tags at their place, or at the end of the head where the page names none.
 fn fill(template: &str, tags: &str) -> Result<String> {
-    if template.matches(PLACE).count() != 1 {
-        bail!("index.html needs the line {PLACE} once, in its head");
+    let place = if template.contains(PLACE) { PLACE } else { HEAD_END };
+    if template.matches(place).count() != 1 {
+        bail!("index.html needs one {PLACE}, or else one {HEAD_END}");
     }
-    Ok(template.replace(PLACE, tags))
+    let rest = if place == HEAD_END { HEAD_END } else { "" };
+    Ok(template.replace(place, &format!("{tags}{rest}")))
 }
 
 fn style_sheet(folder: &Path) -> Result<String> {
@@ -146,8 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_a_place_for_the_bundle_is_refused() {
-        assert!(fill("<head></head>", "").is_err());
+    fn without_a_place_the_tags_close_the_head() {
+        assert_eq!(fill("<head></head>", "tags").expect("a page"), "<head>tags</head>");
+        assert!(fill("<body></body>", "").is_err());
+        assert!(fill("<!-- bundle --><!-- bundle -->", "").is_err());
     }
 
     #[test]
