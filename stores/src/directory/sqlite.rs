@@ -1,0 +1,341 @@
+//! The directory in SQLite.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use domain::ids::{Pair, PersonId};
+use domain::views::Relation;
+use rusqlite::{OptionalExtension, Row, Transaction};
+
+use super::{
+    AccountRow, Change, Directory, LinkState, Linked, LinkedQuery, RelationRow, Seen, UserRow,
+};
+use crate::error::Result;
+use crate::sqlite::{Schema, Sqlite, id, name_of, named};
+use crate::{Checkpoint, ReadModel};
+
+const SCHEMA: Schema = Schema {
+    version: 1,
+    sql: include_str!("../../../migrations/sqlite/directory/schema.sql"),
+    tables: &["accounts", "users", "links", "relations"],
+};
+
+const PUT_ACCOUNT: &str = "
+    INSERT INTO accounts VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user_id) DO UPDATE SET
+        email = excluded.email, state = excluded.state, position = excluded.position
+    WHERE excluded.position >= position";
+const PUT_USER: &str = "
+    INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (user_id) DO UPDATE SET
+        nickname = excluded.nickname, nickname_key = excluded.nickname_key,
+        name = excluded.name, about = excluded.about, sort_key = excluded.sort_key,
+        state = excluded.state, position = excluded.position
+    WHERE excluded.position >= position";
+const EDIT_USER: &str = "
+    UPDATE users SET
+        nickname = coalesce(?2, nickname), nickname_key = coalesce(?3, nickname_key),
+        name = coalesce(?4, name), sort_key = coalesce(?5, sort_key),
+        about = coalesce(?6, about), position = ?7
+    WHERE user_id = ?1 AND position <= ?7";
+const PUT_LINK: &str = "
+    INSERT INTO links VALUES (?1, ?2, ?3, ?4) ON CONFLICT (low, high) DO UPDATE SET
+        state = excluded.state, position = excluded.position
+    WHERE excluded.position >= position";
+const PUT_RELATION: &str = "
+    INSERT INTO relations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT (person, other) DO UPDATE SET
+        shown_position = CASE
+            WHEN relation <> excluded.relation OR blocked <> excluded.blocked
+            THEN excluded.position ELSE shown_position END,
+        relation = excluded.relation, blocked = excluded.blocked,
+        blocked_me = excluded.blocked_me, position = excluded.position
+    WHERE excluded.position >= position";
+const ACCOUNT: &str = "SELECT user_id, email, state, position FROM accounts WHERE user_id = ?1";
+const USER: &str = "
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, state, position
+    FROM users WHERE user_id = ?1";
+const BY_NICKNAME: &str = "
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, state, position
+    FROM users WHERE nickname_key = ?1 AND nickname_key <> '' ORDER BY position DESC LIMIT 1";
+const RELATION: &str = "
+    SELECT other, relation, blocked, blocked_me, shown_position
+    FROM relations WHERE person = ?1 AND other = ?2";
+const LINKED: &str = "
+    SELECT u.user_id, u.nickname, u.nickname_key, u.name, u.about, u.sort_key, u.state, u.position,
+        r.other, r.relation, r.blocked, r.blocked_me, r.shown_position
+    FROM relations r JOIN users u ON u.user_id = r.other
+    WHERE r.person = ?1";
+const LINKED_WITH: &str =
+    "SELECT person FROM relations WHERE other = ?1 AND relation <> 'none' ORDER BY person";
+const LINK_STATE: &str = "SELECT state FROM links WHERE low = ?1 AND high = ?2";
+
+/// The directory of one file.
+pub struct SqliteDirectory(Sqlite);
+
+impl SqliteDirectory {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// A file that cannot be opened or is no database.
+    pub fn open(path: &Path) -> Result<Self> {
+        Sqlite::open(path, &SCHEMA).map(Self)
+    }
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
+    Ok(UserRow {
+        user_id: id(row, 0)?,
+        nickname: row.get(1)?,
+        nickname_key: row.get(2)?,
+        name: row.get(3)?,
+        about: row.get(4)?,
+        sort_key: row.get(5)?,
+        state: named(row, 6)?,
+        position: row.get(7)?,
+    })
+}
+
+/// A relation whose columns begin at `at`.
+fn relation(row: &Row<'_>, at: usize) -> rusqlite::Result<RelationRow> {
+    Ok(RelationRow {
+        other: id(row, at)?,
+        relation: named(row, at + 1)?,
+        blocked: row.get(at + 2)?,
+        blocked_me: row.get(at + 3)?,
+        shown_position: row.get(at + 4)?,
+    })
+}
+
+fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
+    Ok(Linked { user: user(row)?, relation: relation(row, 8)? })
+}
+
+fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
+    match change {
+        Change::Account(account) => {
+            tx.prepare_cached(PUT_ACCOUNT)?.execute((
+                account.user_id.0.as_bytes(),
+                &account.email,
+                name_of(account.state),
+                account.position,
+            ))?;
+        }
+        Change::User(user) => {
+            tx.prepare_cached(PUT_USER)?.execute((
+                user.user_id.0.as_bytes(),
+                &user.nickname,
+                &user.nickname_key,
+                &user.name,
+                &user.about,
+                &user.sort_key,
+                name_of(user.state),
+                user.position,
+            ))?;
+        }
+        Change::UserEdited { user_id, nickname, name, about, position } => {
+            tx.prepare_cached(EDIT_USER)?.execute((
+                user_id.0.as_bytes(),
+                nickname.as_ref().map(|it| &it.nickname),
+                nickname.as_ref().map(|it| &it.key),
+                name.as_ref().map(|it| &it.name),
+                name.as_ref().map(|it| &it.sort_key),
+                about,
+                position,
+            ))?;
+        }
+        Change::Link { pair, state, seen, position } => {
+            let [low, high] = pair.both();
+            tx.prepare_cached(PUT_LINK)?.execute((
+                low.0.as_bytes(),
+                high.0.as_bytes(),
+                state,
+                position,
+            ))?;
+            let [of_low, of_high] = *seen;
+            see(tx, (low, high), of_low, of_high.blocked, *position)?;
+            see(tx, (high, low), of_high, of_low.blocked, *position)?;
+        }
+    }
+    Ok(())
+}
+
+fn see(
+    tx: &Transaction<'_>,
+    (person, other): (PersonId, PersonId),
+    seen: Seen,
+    blocked_me: bool,
+    position: u64,
+) -> Result<()> {
+    let nothing_to_see = seen.relation == Relation::None && !seen.blocked;
+    tx.prepare_cached(PUT_RELATION)?.execute((
+        person.0.as_bytes(),
+        other.0.as_bytes(),
+        name_of(seen.relation),
+        seen.blocked,
+        blocked_me,
+        if nothing_to_see { 0 } else { position },
+        position,
+    ))?;
+    Ok(())
+}
+
+#[async_trait]
+impl ReadModel for SqliteDirectory {
+    type Change = Change;
+
+    async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        self.0.checkpoint().await
+    }
+    async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint> {
+        self.0.take_over(fresh).await
+    }
+    async fn write(&self, changes: Vec<Change>, checkpoint: Checkpoint) -> Result<()> {
+        self.0.write(checkpoint, move |tx| changes.iter().try_for_each(|it| apply(tx, it))).await
+    }
+    async fn reset(&self, checkpoint: Checkpoint) -> Result<()> {
+        self.0.reset(checkpoint).await
+    }
+}
+
+#[async_trait]
+impl Directory for SqliteDirectory {
+    async fn account(&self, user_id: PersonId) -> Result<Option<AccountRow>> {
+        self.0
+            .read(move |tx| {
+                let found = tx.prepare_cached(ACCOUNT)?.query_row([user_id.0.as_bytes()], |row| {
+                    Ok(AccountRow {
+                        user_id: id(row, 0)?,
+                        email: row.get(1)?,
+                        state: named(row, 2)?,
+                        position: row.get(3)?,
+                    })
+                });
+                Ok(found.optional()?)
+            })
+            .await
+    }
+
+    async fn persons(&self, ids: &[PersonId]) -> Result<Vec<UserRow>> {
+        let ids = ids.to_vec();
+        self.0
+            .read(move |tx| {
+                let mut by_id = tx.prepare_cached(USER)?;
+                let mut found = Vec::with_capacity(ids.len());
+                for id in &ids {
+                    found.extend(by_id.query_row([id.0.as_bytes()], user).optional()?);
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn by_nickname(&self, nickname_key: &str) -> Result<Option<UserRow>> {
+        let key = nickname_key.to_owned();
+        self.0
+            .read(move |tx| Ok(tx.prepare_cached(BY_NICKNAME)?.query_row([key], user).optional()?))
+            .await
+    }
+
+    async fn relations(&self, person: PersonId, others: &[PersonId]) -> Result<Vec<RelationRow>> {
+        let others = others.to_vec();
+        self.0
+            .read(move |tx| {
+                let mut by_pair = tx.prepare_cached(RELATION)?;
+                let mut found = Vec::with_capacity(others.len());
+                for other in &others {
+                    let pair = [person.0.as_bytes(), other.0.as_bytes()];
+                    found.extend(by_pair.query_row(pair, |row| relation(row, 0)).optional()?);
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn linked(&self, person: PersonId, query: LinkedQuery) -> Result<Vec<Linked>> {
+        let state = match query.state {
+            LinkState::Accepted => "r.relation = 'friends'",
+            LinkState::Incoming => "r.relation = 'incoming'",
+            LinkState::Outgoing => "r.relation = 'outgoing'",
+            LinkState::Blocked => "r.blocked = 1",
+        };
+        // Backwards from `before`, so that the limit keeps those nearest to it.
+        let backwards = query.before.is_some() && query.after.is_none();
+        let order = if backwards { "DESC" } else { "ASC" };
+        let sql = format!(
+            "{LINKED} AND {state}
+                AND (?2 IS NULL OR (u.sort_key, u.user_id) > (?2, ?3))
+                AND (?4 IS NULL OR (u.sort_key, u.user_id) < (?4, ?5))
+            ORDER BY u.sort_key {order}, u.user_id {order} LIMIT ?6"
+        );
+        self.0
+            .read(move |tx| {
+                let bound = |it: &Option<(String, PersonId)>| {
+                    (it.as_ref().map(|it| it.0.clone()), it.as_ref().map(|it| *it.1.0.as_bytes()))
+                };
+                let (after_key, after_id) = bound(&query.after);
+                let (before_key, before_id) = bound(&query.before);
+                let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+                let mut statement = tx.prepare_cached(&sql)?;
+                let rows = statement.query_map(
+                    (person.0.as_bytes(), after_key, after_id, before_key, before_id, limit),
+                    linked,
+                )?;
+                let mut found: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+                if backwards {
+                    found.reverse();
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn relations_changed_since(
+        &self,
+        person: PersonId,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<Linked>> {
+        let sql = format!(
+            "{LINKED} AND (r.shown_position > ?2 OR (r.relation <> 'none' AND u.position > ?2))
+            ORDER BY CASE WHEN r.relation <> 'none'
+                THEN max(r.shown_position, u.position) ELSE r.shown_position END, u.user_id
+            LIMIT ?3"
+        );
+        self.0
+            .read(move |tx| {
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let mut statement = tx.prepare_cached(&sql)?;
+                let rows = statement.query_map((person.0.as_bytes(), position, limit), linked)?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn linked_with(&self, person: PersonId) -> Result<Vec<PersonId>> {
+        self.0
+            .read(move |tx| {
+                let mut statement = tx.prepare_cached(LINKED_WITH)?;
+                let rows = statement.query_map([person.0.as_bytes()], |row| id(row, 0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn link_states(&self, pairs: &[Pair]) -> Result<HashMap<Pair, String>> {
+        let pairs = pairs.to_vec();
+        self.0
+            .read(move |tx| {
+                let mut by_pair = tx.prepare_cached(LINK_STATE)?;
+                let mut found = HashMap::with_capacity(pairs.len());
+                for pair in pairs {
+                    let [low, high] = pair.both();
+                    let ids = [low.0.as_bytes(), high.0.as_bytes()];
+                    if let Some(state) = by_pair.query_row(ids, |row| row.get(0)).optional()? {
+                        found.insert(pair, state);
+                    }
+                }
+                Ok(found)
+            })
+            .await
+    }
+}

@@ -1,0 +1,161 @@
+//! From a URL to an engine, and from nothing else.
+//!
+//! An engine's arm says which scheme names it; a scheme without an arm is refused by name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::directory::{Directory, SqliteDirectory};
+use crate::error::{Result, StoreError};
+use crate::live::{Live, MemoryLive};
+use crate::progress::Progress;
+use crate::search::{Search, TantivySearch};
+use crate::sessions::{Sessions, SqliteSessions};
+use crate::timeline::{SqliteTimeline, Timeline};
+
+/// Which engine serves each port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Urls {
+    pub sessions: String,
+    pub directory: String,
+    pub timeline: String,
+    pub search: String,
+    pub live: String,
+}
+
+impl Urls {
+    /// The embedded engines, under a data folder.
+    pub fn embedded(data: &Path) -> Self {
+        let under = |scheme: &str, name: &str| format!("{scheme}:{}", data.join(name).display());
+        Self {
+            sessions: under("sqlite", "sessions.db"),
+            directory: under("sqlite", "directory.db"),
+            timeline: under("sqlite", "timeline.db"),
+            search: under("tantivy", "search"),
+            live: "memory:".to_owned(),
+        }
+    }
+}
+
+/// The read side, opened.
+#[derive(Clone)]
+pub struct Stores {
+    pub sessions: Arc<dyn Sessions>,
+    pub directory: Arc<dyn Directory>,
+    pub timeline: Arc<dyn Timeline>,
+    pub search: Arc<dyn Search>,
+    pub live: Arc<dyn Live>,
+    pub progress: Progress,
+}
+
+impl Stores {
+    /// Opens every engine.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`], naming the variable's port, the URL and what to do.
+    pub fn open(urls: &Urls) -> Result<Self> {
+        Ok(Self {
+            sessions: sessions(&urls.sessions)?,
+            directory: directory(&urls.directory)?,
+            timeline: timeline(&urls.timeline)?,
+            search: search(&urls.search)?,
+            live: live(&urls.live)?,
+            progress: Progress::default(),
+        })
+    }
+}
+
+/// The sessions engine of a URL.
+///
+/// # Errors
+/// See [`Stores::open`]; so with the others.
+pub fn sessions(url: &str) -> Result<Arc<dyn Sessions>> {
+    match scheme(url) {
+        ("sqlite", path) => {
+            Ok(Arc::new(opened("sessions", url, SqliteSessions::open(&file("sessions", url, path)?))?))
+        }
+        _ => Err(unknown("sessions", url, "sqlite:<file>")),
+    }
+}
+
+/// The directory engine of a URL.
+///
+/// # Errors
+/// See [`Stores::open`].
+pub fn directory(url: &str) -> Result<Arc<dyn Directory>> {
+    match scheme(url) {
+        ("sqlite", path) => Ok(Arc::new(opened(
+            "directory",
+            url,
+            SqliteDirectory::open(&file("directory", url, path)?),
+        )?)),
+        _ => Err(unknown("directory", url, "sqlite:<file>")),
+    }
+}
+
+/// The timeline engine of a URL.
+///
+/// # Errors
+/// See [`Stores::open`].
+pub fn timeline(url: &str) -> Result<Arc<dyn Timeline>> {
+    match scheme(url) {
+        ("sqlite", path) => {
+            Ok(Arc::new(opened("timeline", url, SqliteTimeline::open(&file("timeline", url, path)?))?))
+        }
+        _ => Err(unknown("timeline", url, "sqlite:<file>")),
+    }
+}
+
+/// The search engine of a URL.
+///
+/// # Errors
+/// See [`Stores::open`].
+pub fn search(url: &str) -> Result<Arc<dyn Search>> {
+    match scheme(url) {
+        ("tantivy", path) => {
+            Ok(Arc::new(opened("search", url, TantivySearch::open(&file("search", url, path)?))?))
+        }
+        _ => Err(unknown("search", url, "tantivy:<folder>")),
+    }
+}
+
+/// The live engine of a URL.
+///
+/// # Errors
+/// See [`Stores::open`].
+pub fn live(url: &str) -> Result<Arc<dyn Live>> {
+    match scheme(url) {
+        ("memory", "") => Ok(Arc::new(MemoryLive::default())),
+        _ => Err(unknown("live", url, "memory:")),
+    }
+}
+
+fn scheme(url: &str) -> (&str, &str) {
+    url.split_once(':').unwrap_or((url, ""))
+}
+
+fn file(port: &str, url: &str, path: &str) -> Result<PathBuf> {
+    if path.is_empty() {
+        let what = format!("the {port} engine's URL {url:?} names no path: write one after the colon");
+        return Err(StoreError::Refused(what));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn opened<T>(port: &str, url: &str, engine: Result<T>) -> Result<T> {
+    engine.map_err(|error| {
+        StoreError::Refused(format!(
+            "the {port} engine {url:?} cannot be opened ({error}): see that its folder exists, \
+             may be written to, and that no other letopis uses it"
+        ))
+    })
+}
+
+fn unknown(port: &str, url: &str, known: &str) -> StoreError {
+    // A URL may hold a password; its scheme never does.
+    let (scheme, _) = scheme(url);
+    StoreError::Refused(format!(
+        "the {port} engine's URL has scheme {scheme:?}, which this build does not serve: use {known}, \
+         or leave it unset for the embedded engine"
+    ))
+}
