@@ -1,0 +1,1 @@
+INSERT INTO keks (version, wrapped) VALUES (?1, ?2);

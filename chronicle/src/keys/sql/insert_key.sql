@@ -1,0 +1,1 @@
+INSERT INTO keys (key_id, subject, kek, wrapped) VALUES (?1, ?2, ?3, ?4);

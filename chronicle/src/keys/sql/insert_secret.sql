@@ -1,0 +1,1 @@
+INSERT INTO secrets (name, version, kek, wrapped) VALUES (?1, ?2, ?3, ?4);

@@ -1,0 +1,1 @@
+SELECT log_id, master_check FROM identity;

@@ -1,0 +1,1 @@
+SELECT version, wrapped FROM keks ORDER BY version;

@@ -1,0 +1,1 @@
+SELECT name, version, kek, wrapped FROM secrets ORDER BY name, version;
