@@ -1,0 +1,68 @@
+// Every page of the app with something on it, for whoever looks at all of them.
+import type { Page } from '@playwright/test';
+
+import { Api, somebody, twoFriends } from './api.ts';
+import * as flows from './flows.ts';
+import { expect } from './test.ts';
+
+const LINES = [
+  'Did you see the ice on the river?',
+  'Yes, and the fishermen on it. Brave people',
+  'https://example.org/ice says it holds a horse',
+  'A horse, not a van 🚐',
+  'Shall we walk there on Sunday? I could bring tea, and you bring the sledge that your brother left in the cellar.',
+  'Gladly. At ten?',
+];
+
+/** Calls `look` once for each page, with its name. */
+export async function eachPage(page: Page, url: string, look: (name: string) => Promise<void>): Promise<void> {
+  await page.goto('/signin');
+  await expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible();
+  await look('sign-in');
+  await page.goto('/signup');
+  await expect(page.getByRole('button', { name: 'Create account' })).toBeVisible();
+  await look('sign-up');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(page.getByLabel('Email')).toHaveAttribute('aria-invalid', 'true');
+  await look('sign-up-refused');
+
+  const newcomer = somebody('Newcomer');
+  await Api.register(url, newcomer);
+  await flows.signIn(page, newcomer);
+  await look('chats-empty');
+  await page.goto('/people');
+  await expect(page.getByRole('heading', { name: 'People' })).toBeVisible();
+  await look('people-empty');
+  await page.context().clearCookies();
+
+  const { ann, boris, annApi, borisApi, chat } = await twoFriends(url, ['Ann Arbor', 'Борис Годунов']);
+  for (const [index, line] of LINES.entries()) await [annApi, borisApi][index % 2].send(chat, line);
+  const clara = await Api.register(url, somebody('Clara Schumann'));
+  await clara.command('add', { user_id: annApi.userId });
+  const david = await Api.register(url, somebody('David'));
+  await annApi.command('add', { user_id: david.userId });
+  const emil = await Api.register(url, somebody('Emil of Lönneberga'));
+  const other = await annApi.befriend(emil);
+  await emil.send(other, 'New and unread');
+
+  await flows.signIn(page, ann);
+  await expect(flows.chatInList(page, boris.name)).toBeVisible();
+  await look('chats');
+  await flows.openChat(page, boris.name);
+  await expect(flows.message(page, 'At ten?')).toBeVisible();
+  await look('conversation');
+  await page.goto('/people');
+  await expect(page.getByText('Clara Schumann').first()).toBeVisible();
+  await look('people');
+  await page.goto(`/people/${borisApi.userId}`);
+  await expect(page.getByText(boris.name).first()).toBeVisible();
+  await look('person');
+  await page.goto('/settings');
+  await expect(page.getByRole('button', { name: 'Sign out', exact: true })).toBeVisible();
+  await look('settings');
+  await page.keyboard.press('Control+k');
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await page.keyboard.type(boris.nickname);
+  await expect(page.getByRole('dialog').getByText(boris.name).first()).toBeVisible();
+  await look('search');
+}

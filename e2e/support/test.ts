@@ -1,0 +1,78 @@
+// What every test gets: a server of its own and people with browsers of their own, all watched for errors.
+import { test as base, expect, type BrowserContext, type BrowserContextOptions, type Page } from '@playwright/test';
+import AxeBuilder from '@axe-core/playwright';
+
+import { Server } from './server.ts';
+
+export { expect };
+
+interface Fixtures {
+  server: Server;
+  /** Opens the app in a fresh browser profile, at its first page. */
+  open: (options?: BrowserContextOptions) => Promise<Page>;
+  /** Console errors that this test brings about on purpose. */
+  expected: RegExp[];
+}
+
+/** Chromium reports every refused request as an error of the console; whether it is one, the tests say. */
+const REFUSED = /^Failed to load resource: the server responded with a status of 4\d\d/;
+
+/** What Chromium says while there is no server. */
+export const SERVER_AWAY = [/net::ERR_CONNECTION_(REFUSED|RESET|CLOSED)/, /net::ERR_EMPTY_RESPONSE/, /WebSocket connection to .* failed/];
+
+export const test = base.extend<Fixtures>({
+  server: async ({}, use, info) => {
+    const server = await Server.start();
+    await use(server);
+    await server.remove();
+    if (info.status !== info.expectedStatus) await info.attach('server.log', { body: server.log });
+  },
+
+  expected: async ({}, use) => use([]),
+
+  open: async ({ browser, server, expected }, use) => {
+    const contexts: BrowserContext[] = [];
+    const errors: string[] = [];
+    const watch = (page: Page) => {
+      page.on('pageerror', (error) => errors.push(`${page.url()}: ${error.stack ?? error.message}`));
+      page.on('console', (message) => {
+        if (message.type() !== 'error') return;
+        const api = /\/(command|query)\//.test(message.location().url);
+        if (!(api && REFUSED.test(message.text()))) errors.push(`${page.url()}: ${message.text()}`);
+      });
+    };
+    await use(async (options = {}) => {
+      const context = await browser.newContext({ ...options, baseURL: server.url });
+      context.on('page', watch);
+      contexts.push(context);
+      const page = await context.newPage();
+      await page.goto('/');
+      return page;
+    });
+    await Promise.all(contexts.map((context) => context.close()));
+    const unexpected = errors.filter((error) => !expected.some((pattern) => pattern.test(error)));
+    expect(unexpected, 'errors in the console').toEqual([]);
+  },
+});
+
+/** Nothing on the page keeps anybody out (WCAG 2.2 AA and axe's best practices). */
+export async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const found = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' | ')}`);
+  expect(found, `${page.url()} in axe`).toEqual([]);
+}
+
+/** The page is never wider than its window. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const { wide, width } = await page.evaluate(() => {
+    const root = document.documentElement;
+    const scrolled = [...document.querySelectorAll('*')].filter((element) => {
+      const overflow = getComputedStyle(element).overflowX;
+      return (overflow === 'auto' || overflow === 'scroll') && element.scrollWidth > element.clientWidth + 1;
+    });
+    const names = scrolled.map((element) => `${element.tagName}.${element.className} is ${element.scrollWidth} wide`);
+    if (root.scrollWidth > root.clientWidth) names.push(`the page is ${root.scrollWidth} wide`);
+    return { wide: names, width: root.clientWidth };
+  });
+  expect(wide, `${page.url()} at ${width}`).toEqual([]);
+}

@@ -1,0 +1,45 @@
+// What a page must never hold or do.
+import { somebody, twoFriends } from '../support/api.ts';
+import * as flows from '../support/flows.ts';
+import { expect, test } from '../support/test.ts';
+
+test('the browser keeps no secret where scripts can read it', async ({ open }) => {
+  const ann = somebody('Ann');
+  const page = await open();
+  await flows.signUp(page, ann);
+  const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie);
+  const cookies = await page.context().cookies();
+  expect(cookies.length).toBeGreaterThan(0);
+  for (const cookie of cookies) {
+    expect(cookie.httpOnly, cookie.name).toBe(true);
+    expect(cookie.sameSite, cookie.name).toBe('Strict');
+    expect(kept).not.toContain(cookie.value);
+  }
+  expect(kept).not.toContain(ann.password);
+  expect(kept).not.toMatch(/eyJ/);
+});
+
+test('a message is text, whatever it looks like', async ({ open, server }) => {
+  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
+  const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script> javascript:alert(1)';
+  await borisApi.send(chat, hostile);
+  await borisApi.send(chat, 'see https://example.org/a?b=c#d.');
+  const page = await open();
+  await flows.signIn(page, ann);
+  await flows.openChat(page, boris.name);
+  await expect(flows.message(page, '<img src=x')).toContainText(hostile);
+  await expect(flows.message(page, '<img src=x').getByRole('link')).toHaveCount(0);
+  const link = flows.message(page, 'see').getByRole('link');
+  await expect(link).toHaveAttribute('href', 'https://example.org/a?b=c#d');
+  await expect(link).toHaveAttribute('rel', /noopener/);
+  await expect(link).toHaveAttribute('rel', /noreferrer/);
+});
+
+test('a chat that is not one\'s own is not found', async ({ open, server }) => {
+  const { chat } = await twoFriends(server.url);
+  const page = await open();
+  await flows.signUp(page, somebody('Stranger'));
+  await page.goto(`/chats/${chat}`);
+  await expect(page.getByRole('textbox', { name: 'Message' })).toHaveCount(0);
+  await expect(page.getByText(/nothing here|not found|no such|isn.t/i).first()).toBeVisible();
+});

@@ -1,0 +1,48 @@
+// How the app reaches the browser.
+import { expect, test } from '../support/test.ts';
+
+test('the page forbids foreign and inline code, and its files are kept for ever', async ({ server, request }) => {
+  const page = await request.get(`${server.url}/chats/anything`);
+  expect(page.status()).toBe(200);
+  expect(page.headers()['cache-control']).toBe('no-cache');
+  const policy = page.headers()['content-security-policy'];
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).not.toContain('unsafe-inline');
+  expect(policy).not.toContain("'unsafe-eval'");
+  const html = await page.text();
+  expect(html).not.toMatch(/<script(?![^>]*\ssrc=)/);
+  expect(html).not.toMatch(/\sstyle=|\son\w+=|<style/);
+
+  const files = [...html.matchAll(/(?:href|src)="(\/[^"]+)"/g)].map((match) => match[1]);
+  expect(files.length).toBeGreaterThan(3);
+  for (const file of files) {
+    const answer = await request.get(server.url + file);
+    expect(answer.status(), file).toBe(200);
+    expect(answer.headers()['x-content-type-options'], file).toBe('nosniff');
+    expect(answer.headers()['cache-control'], file).toBe('public, max-age=31536000, immutable');
+  }
+});
+
+test('the first visit downloads no more than 350 kB', async ({ server, open }) => {
+  const sizes = new Map<string, number>();
+  const page = await open();
+  // Counted in the browser, as the bytes that came over the wire.
+  await page.waitForFunction(() => performance.getEntriesByType('resource').some((entry) => entry.name.endsWith('.wasm')));
+  for (const [name, size] of await page.evaluate(() =>
+    performance.getEntriesByType('resource').map((entry) => [entry.name, (entry as PerformanceResourceTiming).encodedBodySize] as const),
+  )) {
+    if (new URL(name).pathname.match(/\.(js|css|wasm)$/)) sizes.set(name, size);
+  }
+  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  expect([...sizes.keys()].every((name) => name.startsWith(server.url))).toBe(true);
+  expect(total).toBeGreaterThan(10_000);
+  expect(total).toBeLessThan(350_000);
+});
+
+test('unknown paths of the APIs are problems and never the page', async ({ server, request }) => {
+  for (const path of ['/command/v1/nothing', '/query/v1/nothing', '/query/nothing']) {
+    const answer = await request.get(server.url + path);
+    expect(answer.status(), path).toBeGreaterThanOrEqual(400);
+    expect(answer.headers()['content-type'], path).toContain('application/problem+json');
+  }
+});
