@@ -1,0 +1,33 @@
+//! Engines are picked by URL and by nothing else.
+
+use stores::{Stores, StoreError, Urls};
+
+#[test]
+fn an_engine_that_is_not_ours_is_refused_by_name() {
+    let embedded = Urls::embedded(std::path::Path::new("/nonexistent"));
+    let wrong = Urls { timeline: "cassandra://user:secret@host/keyspace".into(), ..embedded };
+    let Err(StoreError::Refused(why)) = stores::resolver::timeline(&wrong.timeline) else {
+        panic!("it must be refused")
+    };
+    assert!(why.contains("timeline") && why.contains("\"cassandra\"") && why.contains("sqlite:"), "{why}");
+    assert!(!why.contains("secret"), "{why}");
+}
+
+#[test]
+fn a_place_that_cannot_be_used_is_refused_with_what_to_do() {
+    for refused in [
+        stores::resolver::sessions("sqlite:").err(),
+        stores::resolver::directory("sqlite:/nonexistent/d.db").err(),
+        stores::resolver::live("memory:x").err(),
+    ] {
+        assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_engines_open_under_one_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stores = Stores::open(&Urls::embedded(folder.path())).expect("opened");
+    assert_eq!(stores.timeline.checkpoint().await.expect("an answer"), None);
+    assert_eq!(stores.search.checkpoint().await.expect("an answer"), None);
+}
