@@ -58,3 +58,70 @@ export async function send(page: Page, text: string): Promise<void> {
   await composer.press('Enter');
   await expect(composer).toHaveValue('');
 }
+
+/** Somebody's line in the lists of people. */
+function personRow(page: Page, person: Person): Locator {
+  return page.getByRole('listitem').filter({ hasText: `@${person.nickname}` });
+}
+
+export async function addByNickname(page: Page, person: Person): Promise<void> {
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await page.getByRole('searchbox').fill(person.nickname);
+  const row = personRow(page, person);
+  await row.getByRole('button', { name: /^Add/ }).click();
+  await expect(row.getByRole('button', { name: /^Withdraw/ })).toBeVisible();
+  await page.getByRole('searchbox').fill('');
+}
+
+export async function acceptRequest(page: Page, person: Person): Promise<void> {
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  const row = personRow(page, person);
+  await row.getByRole('button', { name: /^Accept/ }).click();
+  await expect(page.getByRole('region', { name: /^Friends/ }).filter({ hasText: person.name })).toBeVisible();
+}
+
+export async function declineRequest(page: Page, person: Person): Promise<void> {
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await personRow(page, person).getByRole('button', { name: /^Decline/ }).click();
+  await expect(personRow(page, person)).toHaveCount(0);
+}
+
+export async function withdrawRequest(page: Page, person: Person): Promise<void> {
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await personRow(page, person).getByRole('button', { name: /^Withdraw/ }).click();
+  await expect(personRow(page, person)).toHaveCount(0);
+}
+
+/** Opens a friend's page and from there the chat. */
+export async function write(page: Page, person: Person): Promise<void> {
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await personRow(page, person).getByRole('link').click();
+  await page.getByRole('button', { name: 'Write', exact: true }).click();
+  await expect(page.getByRole('textbox', { name: 'Message' })).toBeVisible();
+}
+
+/** Exactly these messages are on the screen, in this order. */
+export async function expectHistory(page: Page, texts: string[]): Promise<void> {
+  await expect(messages(page)).toHaveCount(texts.length);
+  await expect(messages(page)).toContainText(texts);
+}
+
+/** What the page says has become of an own message. */
+export async function expectState(page: Page, text: string, ...states: string[]): Promise<void> {
+  await expect(message(page, text).locator('[data-state]')).toHaveAttribute('data-state', new RegExp(`^(${states.join('|')})$`));
+}
+
+export async function expectSent(page: Page, text: string): Promise<void> {
+  await expectState(page, text, 'sent', 'read');
+}
+
+/** The button beside a message that could not be sent. */
+export function retryButton(page: Page): Locator {
+  return page.getByRole('feed').getByRole('button', { name: /again|retry/i });
+}
+
+/** Picks one of a setting's choices. */
+export async function choose(page: Page, name: string): Promise<void> {
+  // The round button itself is drawn by its label.
+  await page.getByRole('radio', { name }).check({ force: true });
+}

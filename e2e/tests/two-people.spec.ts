@@ -30,7 +30,7 @@ test('two people sign up, find each other, become friends, talk live, and find i
 
   await test.step('what was read is no longer counted, and its author sees so', async () => {
     await expect(flows.chatInList(borisPage, ann.name).getByText(/unread/i)).toHaveCount(0);
-    await expect(flows.message(annPage, 'How are you?').getByText('Read', { exact: true })).toBeAttached();
+    await flows.expectState(annPage, 'How are you?', 'read');
   });
 
   const everything = ['Hello Boris', 'Привет, Ann', 'How are you?'];
