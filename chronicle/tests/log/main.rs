@@ -1,0 +1,11 @@
+//! What the log promises, tested on every engine and on saboteurs that break it.
+
+mod bank;
+mod contract;
+mod executor;
+mod model_log;
+mod race;
+mod saboteur;
+mod simulation;
+mod stock;
+mod support;
