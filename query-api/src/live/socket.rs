@@ -1,0 +1,227 @@
+//! One open socket, from hello to bye.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use domain::caller::Caller;
+use domain::live::{ByeReason, ClientFrame, ServerFrame, What};
+use domain::problem::Kind;
+use futures::stream::SplitStream;
+use futures::{Stream, StreamExt};
+use stores::live::{Notice, Received, Subscription};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::feed;
+use super::outbox::{Blocked, Outbox};
+use super::render::{Changed, render};
+use crate::refusal::{Refusal, of_store};
+use crate::state::{DIRECTORY, QueryState, SESSIONS, TIMELINE};
+
+/// How often the other side is pinged and the session looked at, notices apart.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+/// A socket that was silent for this long, pongs included, is dead.
+const SILENCE: Duration = Duration::from_secs(70);
+/// How long the other side may take to close once we have.
+const PARTING: Duration = Duration::from_secs(1);
+/// Changes that are rendered at a time while catching up.
+const AT_A_TIME: usize = 100;
+
+/// What the views of a change are made of.
+const VIEWS: &[&str] = &[TIMELINE, DIRECTORY];
+
+/// Why a socket ends.
+enum End {
+    Bye(ByeReason),
+    TooSlow,
+    /// The other side went, or a read model is away: no last words; the client comes back.
+    Gone,
+}
+
+impl From<Blocked> for End {
+    fn from(blocked: Blocked) -> Self {
+        match blocked {
+            Blocked::TooSlow => Self::TooSlow,
+            Blocked::Gone => Self::Gone,
+        }
+    }
+}
+
+impl From<Refusal> for End {
+    /// The reason is in the log already.
+    fn from(_: Refusal) -> Self {
+        Self::Gone
+    }
+}
+
+struct Socket {
+    state: QueryState,
+    caller: Caller,
+    outbox: Outbox,
+    /// Changes up to here were sent from the feeds, or the client was told to fetch them.
+    skip_to: u64,
+    /// Changes up to here were sent.
+    sent_to: u64,
+    heard: Instant,
+}
+
+/// Serves a socket until it ends. `after` is not beyond the log's head.
+pub async fn serve(state: QueryState, caller: Caller, after: Option<u64>, socket: WebSocket) {
+    let seat = state.sockets.sit(caller.person);
+    let (sink, mut incoming) = socket.split();
+    let outbox = Outbox::new(sink);
+    let mut socket = Socket { state, caller, outbox, skip_to: 0, sent_to: 0, heard: Instant::now() };
+    let end = match seat {
+        None => End::Bye(ByeReason::TooManySockets),
+        Some(_) => socket.run(after, &mut incoming).await,
+    };
+    match end {
+        End::Bye(reason) => socket.outbox.bye(reason).await,
+        End::TooSlow => socket.outbox.bye_at_once().await,
+        End::Gone => socket.outbox.close().await,
+    }
+    // Closing with unread bytes would take our last words back.
+    let _ = timeout(PARTING, drain(&mut incoming)).await;
+}
+
+async fn drain(incoming: &mut SplitStream<WebSocket>) {
+    while let Some(Ok(_)) = incoming.next().await {}
+}
+
+impl Socket {
+    async fn run(
+        &mut self,
+        after: Option<u64>,
+        incoming: &mut (impl Stream<Item = Result<Message, axum::Error>> + Unpin),
+    ) -> End {
+        let shutdown = self.state.shutdown.clone();
+        let begun = tokio::select! {
+            () = shutdown.cancelled() => return End::Bye(ByeReason::Shutdown),
+            begun = self.begin(after) => begun,
+        };
+        let mut subscription = match begun {
+            Ok(subscription) => subscription,
+            Err(end) => return end,
+        };
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => Err(End::Bye(ByeReason::Shutdown)),
+                received = subscription.next() => self.received(received).await,
+                message = incoming.next() => self.heard(message),
+                _ = heartbeat.tick() => self.heartbeat().await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Subscribes, says hello, and brings the client up to date. In this order: what is shown after
+    /// the feeds were read is published after we subscribed.
+    async fn begin(&mut self, after: Option<u64>) -> Result<Box<dyn Subscription>, End> {
+        let subscription = self.state.stores.live.subscribe(self.caller.person).await.map_err(of_store)?;
+        self.check_session().await?;
+        let progress = &self.state.stores.progress;
+        let ahead = VIEWS.iter().map(|name| progress.position(name)).max().unwrap_or(0);
+        let shown = ahead.max(after.unwrap_or(0));
+        if self.state.wait(VIEWS, shown).await < shown {
+            return Err(End::Gone);
+        }
+        // A client that comes back is told no more than it has until it has been sent the rest.
+        self.outbox.push(&ServerFrame::Hello { position: after.unwrap_or(shown) })?;
+        self.skip_to = shown;
+        if let Some(after) = after {
+            match feed::changes(&self.state, self.caller.person, after, shown).await? {
+                None => self.outbox.push(&ServerFrame::Gap { position: shown })?,
+                Some(changes) => {
+                    for some in changes.chunks(AT_A_TIME) {
+                        for frame in render(&self.state, self.caller.person, some).await? {
+                            self.outbox.push_when_room(&frame).await?;
+                        }
+                    }
+                }
+            }
+        }
+        self.sent_to = shown;
+        Ok(subscription)
+    }
+
+    async fn received(&mut self, received: Option<Received>) -> Result<(), End> {
+        match received {
+            Some(Received::Notice(notice)) => self.notice(notice).await,
+            Some(Received::Lagged) => {
+                self.check_session().await?;
+                self.gap(self.state.wait(VIEWS, 0).await)
+            }
+            None => Err(End::Gone),
+        }
+    }
+
+    async fn notice(&mut self, notice: Arc<Notice>) -> Result<(), End> {
+        let position = notice.position;
+        if notice.what == What::Session {
+            self.state.wait(&[SESSIONS], position).await;
+            if notice.ids.session_id == Some(self.caller.session) {
+                self.check_session().await?;
+            }
+        }
+        if position <= self.skip_to {
+            return Ok(());
+        }
+        let shown = self.state.wait(VIEWS, position).await;
+        if shown < position {
+            // A read model is stuck; what it does show the client can fetch.
+            return self.gap(shown);
+        }
+        for frame in render(&self.state, self.caller.person, &[Changed::from(&*notice)]).await? {
+            self.outbox.push(&frame)?;
+        }
+        self.sent_to = self.sent_to.max(position);
+        Ok(())
+    }
+
+    fn gap(&mut self, position: u64) -> Result<(), End> {
+        let position = position.max(self.sent_to);
+        self.outbox.push(&ServerFrame::Gap { position })?;
+        self.skip_to = position;
+        self.sent_to = position;
+        Ok(())
+    }
+
+    fn heard(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let text = match message {
+            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Ok(Message::Text(text))) => text,
+            // Too large, broken, or binary; where the other side is just gone, nobody hears it.
+            Some(Ok(Message::Binary(_)) | Err(_)) => return Err(End::Bye(ByeReason::BadFrame)),
+        };
+        match serde_json::from_str(&text) {
+            Ok(ClientFrame::Ping {}) => Ok(self.outbox.push(&ServerFrame::Pong { position: self.sent_to })?),
+            // Known to the protocol; nobody is told of it yet.
+            Ok(ClientFrame::Typing { .. }) => Ok(()),
+            Err(_) => Err(End::Bye(ByeReason::BadFrame)),
+        }
+    }
+
+    async fn heartbeat(&mut self) -> Result<(), End> {
+        if self.heard.elapsed() > SILENCE {
+            return Err(End::Gone);
+        }
+        self.outbox.ping()?;
+        self.check_session().await
+    }
+
+    async fn check_session(&self) -> Result<(), End> {
+        match self.state.standing.check(&self.caller).await {
+            Ok(()) => Ok(()),
+            // Nothing is known of the session; it is asked again at the next heartbeat.
+            Err(problem) if problem.is(Kind::Unavailable) => Ok(()),
+            Err(_ended) => Err(End::Bye(ByeReason::SessionEnded)),
+        }
+    }
+}

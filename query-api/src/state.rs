@@ -1,0 +1,123 @@
+//! What queries are answered from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chronicle::keys::Keyring;
+use chronicle::log::{Log, LogError};
+use domain::Problem;
+use domain::caller::Caller;
+use domain::problem::Kind;
+use stores::Stores;
+use tokio_util::sync::CancellationToken;
+
+use crate::live::Sockets;
+use crate::refusal::Refusal;
+
+/// Names of the projections, as [`stores::Progress`] has them.
+pub const SESSIONS: &str = "sessions";
+pub const DIRECTORY: &str = "directory";
+pub const TIMELINE: &str = "timeline";
+pub const SEARCH: &str = "search";
+
+/// The longest that a query waits for the projections it reads.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Port: where the log ends.
+#[async_trait]
+pub trait Head: Send + Sync {
+    async fn position(&self) -> Result<u64, LogError>;
+}
+
+#[async_trait]
+impl Head for Arc<dyn Log> {
+    async fn position(&self) -> Result<u64, LogError> {
+        Ok(self.head().await?.position)
+    }
+}
+
+/// Port: whether a caller's session still lives; asked while a socket is open, by the very rule
+/// that is asked at every request.
+#[async_trait]
+pub trait Standing: Send + Sync {
+    /// # Errors
+    /// `session-ended`, `unauthenticated`; `unavailable` says nothing about the session.
+    async fn check(&self, caller: &Caller) -> Result<(), Problem>;
+}
+
+/// The state of the query router. Cheap to clone.
+#[derive(Clone)]
+pub struct QueryState {
+    pub(crate) stores: Stores,
+    pub(crate) keyring: Keyring,
+    pub(crate) head: Arc<dyn Head>,
+    pub(crate) standing: Arc<dyn Standing>,
+    /// The origin of LETOPIS_PUBLIC_URL, as browsers write it.
+    pub(crate) public_origin: Arc<str>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) sockets: Sockets,
+}
+
+impl QueryState {
+    /// `shutdown` closes the open sockets; `public_origin` is what a browser on the app's own pages
+    /// sends as `Origin`.
+    pub fn new(
+        stores: Stores,
+        keyring: Keyring,
+        head: Arc<dyn Head>,
+        standing: Arc<dyn Standing>,
+        public_origin: &str,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let public_origin = public_origin.into();
+        Self { stores, keyring, head, standing, public_origin, shutdown, sockets: Sockets::default() }
+    }
+
+    /// Waits until every socket has been closed; for after `shutdown`.
+    pub async fn sockets_closed(&self) {
+        self.sockets.closed().await;
+    }
+
+    /// Refuses a position that the log has not reached.
+    ///
+    /// # Errors
+    /// `position-ahead`, `unavailable`
+    pub(crate) async fn check_position(&self, position: u64) -> Result<(), Refusal> {
+        let head = self.head.position().await.map_err(|error| {
+            tracing::error!(%error, "the log's head is not known");
+            Kind::Unavailable
+        })?;
+        if position > head {
+            return Err(Problem::new(Kind::PositionAhead).detail(format!("the log ends at {head}")).into());
+        }
+        Ok(())
+    }
+
+    /// Waits until `projections` show the `wanted` position, at most [`PATIENCE`], and answers the
+    /// lowest that they show. To be called before any row is read, so that an answer never claims
+    /// more than it shows.
+    ///
+    /// # Errors
+    /// `position-ahead`, `unavailable`
+    pub(crate) async fn shown(&self, projections: &[&str], wanted: Option<u64>) -> Result<u64, Refusal> {
+        let shown = self.lowest(projections);
+        match wanted {
+            Some(wanted) if wanted > shown => {
+                self.check_position(wanted).await?;
+                Ok(self.wait(projections, wanted).await)
+            }
+            _ => Ok(shown),
+        }
+    }
+
+    /// The lowest position that `projections` show after waiting for `position`, at most
+    /// [`PATIENCE`].
+    pub(crate) async fn wait(&self, projections: &[&str], position: u64) -> u64 {
+        self.stores.progress.wait(projections, position, PATIENCE).await
+    }
+
+    fn lowest(&self, projections: &[&str]) -> u64 {
+        projections.iter().map(|name| self.stores.progress.position(name)).min().unwrap_or(0)
+    }
+}

@@ -1,0 +1,100 @@
+//! People and authors as the asking person sees them.
+
+use std::collections::HashMap;
+
+use domain::ids::PersonId;
+use domain::views::{Author, Person, PersonState, Relation};
+use stores::directory::{Linked, RelationRow, UserRow};
+
+use crate::refusal::{Refusal, of_store};
+use crate::state::QueryState;
+
+/// Profiles and relations, read for one asker.
+pub struct People {
+    asker: PersonId,
+    users: HashMap<PersonId, UserRow>,
+    relations: HashMap<PersonId, RelationRow>,
+}
+
+impl People {
+    /// Reads all that is known of `ids`.
+    pub async fn read(
+        state: &QueryState,
+        asker: PersonId,
+        ids: impl IntoIterator<Item = PersonId>,
+    ) -> Result<Self, Refusal> {
+        let mut ids: Vec<PersonId> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Self { asker, users: HashMap::new(), relations: HashMap::new() });
+        }
+        let directory = &state.stores.directory;
+        let users = directory.persons(&ids).await.map_err(of_store)?;
+        let relations = directory.relations(asker, &ids).await.map_err(of_store)?;
+        Ok(Self {
+            asker,
+            users: users.into_iter().map(|user| (user.user_id, user)).collect(),
+            relations: relations.into_iter().map(|relation| (relation.other, relation)).collect(),
+        })
+    }
+
+    pub fn user(&self, id: PersonId) -> Option<&UserRow> {
+        self.users.get(&id)
+    }
+
+    pub fn relation(&self, id: PersonId) -> RelationRow {
+        self.relations.get(&id).copied().unwrap_or(RelationRow::none(id))
+    }
+
+    /// Whether the two are friends and neither has blocked the other: what lets them write to each
+    /// other and see how far the other has read.
+    pub fn are_close(&self, id: PersonId) -> bool {
+        let RelationRow { relation, blocked, blocked_me, .. } = self.relation(id);
+        relation == Relation::Friends && !blocked && !blocked_me
+    }
+
+    /// `None` for somebody without a profile.
+    pub fn person(&self, id: PersonId) -> Option<Person> {
+        self.users.get(&id).map(|user| person_of(self.asker, user, &self.relation(id)))
+    }
+
+    /// Somebody without a profile has empty names.
+    pub fn author(&self, id: PersonId) -> Author {
+        match self.users.get(&id) {
+            Some(user) if user.state != PersonState::Erased => Author {
+                user_id: id,
+                nickname: user.nickname.clone(),
+                name: user.name.clone(),
+                photo_id: None,
+                state: user.state,
+            },
+            user => erased(id, user.map_or(PersonState::Active, |user| user.state)),
+        }
+    }
+}
+
+/// An author of whom nothing is left, or known, but the id.
+pub fn erased(id: PersonId, state: PersonState) -> Author {
+    Author { user_id: id, nickname: String::new(), name: String::new(), photo_id: None, state }
+}
+
+/// A linked person as `asker` sees them.
+pub fn linked(asker: PersonId, linked: &Linked) -> Person {
+    person_of(asker, &linked.user, &linked.relation)
+}
+
+fn person_of(asker: PersonId, user: &UserRow, relation: &RelationRow) -> Person {
+    let erased = user.state == PersonState::Erased;
+    let shown = |text: &String| if erased { String::new() } else { text.clone() };
+    Person {
+        user_id: user.user_id,
+        nickname: shown(&user.nickname),
+        name: shown(&user.name),
+        about: Some(shown(&user.about)).filter(|about| !about.is_empty()),
+        photo_id: None,
+        relation: if user.user_id == asker { Relation::Oneself } else { relation.relation },
+        blocked: relation.blocked,
+        state: user.state,
+    }
+}
