@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn a_comment_is_not_a_password() {
         assert!(COMMON.lines().filter(|line| !line.starts_with('#')).count() > 10_000);
-        assert_eq!(code("# Common passwords of at least 8 characters, in lower case, one a line, sorted."), None);
+        assert_eq!(
+            code("# Common passwords of at least 8 characters, in lower case, one a line, sorted."),
+            None
+        );
     }
 
     #[test]

@@ -188,7 +188,13 @@ mod tests {
 
     #[test]
     fn a_distance_is_counted_as_damerau_did() {
-        for (a, b, d) in [("", "abc", 3), ("abc", "abc", 0), ("abcd", "acbd", 1), ("kitten", "sitting", 3), ("ca", "abc", 3)] {
+        for (a, b, d) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("abcd", "acbd", 1),
+            ("kitten", "sitting", 3),
+            ("ca", "abc", 3),
+        ] {
             assert_eq!(far(a, b), d, "{a} {b}");
         }
     }
