@@ -1,0 +1,50 @@
+//! The two APIs as the app calls them. One file a group of calls.
+//!
+//! [`SignedOut`] has what one can ask without a session and [`SignedIn`] the rest; a `SignedIn` comes only out of
+//! a `/me` that was answered, so the compiler knows who may call what. Credentials live in cookies that no script
+//! can read: nothing here ever sees a token.
+
+mod account;
+mod chats;
+mod people;
+mod transport;
+
+use domain::problem::{Kind, Problem};
+
+pub use chats::{PAGE, Page};
+pub use people::{Act, Circle};
+pub use transport::{on_end, saw_position};
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The server could not be reached, or did not answer in time.
+    Offline,
+    /// It answered something that this app does not understand.
+    Unreadable,
+    /// The session is over, and renewing it did not help.
+    Ended,
+    /// The server refused, and said why.
+    Refused(Box<Problem>),
+}
+
+impl Failure {
+    pub fn is(&self, kind: Kind) -> bool {
+        matches!(self, Self::Refused(problem) if problem.is(kind))
+    }
+
+    /// Whether the credentials are what is wrong, and renewing them may help.
+    fn is_about_credentials(&self) -> bool {
+        self.is(Kind::Unauthenticated) || self.is(Kind::SessionEnded)
+    }
+}
+
+pub type Answer<T> = Result<T, Failure>;
+
+/// What can be asked without a session.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedOut;
+
+/// What can be asked within a session. All calls renew its credentials when these have run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedIn(());

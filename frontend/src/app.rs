@@ -1,0 +1,147 @@
+//! The root: who is here, in which language, on which screen.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use crate::api::{Failure, SignedOut, on_end};
+use crate::browser::document;
+use crate::components::panel::{FailedPanel, Skeleton};
+use crate::i18n::{Lang, lang, t};
+use crate::live;
+use crate::pages::shell::Shell;
+use crate::pages::sign_in::SignIn;
+use crate::pages::sign_up::SignUp;
+use crate::prefs;
+use crate::route::{Route, Router};
+use crate::state::Store;
+
+/// Who uses the app.
+#[derive(Clone)]
+enum Who {
+    /// It is being asked.
+    Unknown,
+    /// It could not be asked.
+    Unreachable(Failure),
+    Nobody,
+    Somebody(Store),
+}
+
+/// What every screen may want of the root.
+#[derive(Clone, Copy)]
+pub struct Root {
+    pub router: Router,
+    lang: RwSignal<Lang>,
+    who: RwSignal<Who>,
+    /// Whether the sign-in page should say that a session has ended.
+    pub session_ended: RwSignal<bool>,
+}
+
+impl Root {
+    /// Changes the language; the screen is built anew in it.
+    pub fn set_lang(self, lang: Lang) {
+        prefs::choose_lang(lang);
+        self.lang.set(lang);
+    }
+
+    /// Finds out who is here.
+    async fn resume(self) {
+        self.who.set(Who::Unknown);
+        let trace = prefs::leaves_trace();
+        if !trace && self.router.peek().is_public() {
+            self.who.set(Who::Nobody);
+            return;
+        }
+        let resumed = if trace { SignedOut.resume().await } else { SignedOut.resume_as_is().await };
+        match resumed {
+            Ok((api, me)) => self.enter(Store::new(api, self.router, me)),
+            Err(Failure::Offline | Failure::Unreadable) if !trace => self.leave(false),
+            Err(failure @ (Failure::Offline | Failure::Unreadable)) => self.who.set(Who::Unreachable(failure)),
+            Err(Failure::Refused(problem)) if problem.status >= 429 => {
+                self.who.set(Who::Unreachable(Failure::Refused(problem)));
+            }
+            Err(_) => self.leave(trace),
+        }
+    }
+
+    /// After signing in or up: the cookies are set, so the session is there to be resumed.
+    pub async fn signed_in(self) -> Result<(), Failure> {
+        let (api, me) = SignedOut.resume().await?;
+        self.enter(Store::new(api, self.router, me));
+        Ok(())
+    }
+
+    fn enter(self, store: Store) {
+        prefs::set_trace(true);
+        self.session_ended.set(false);
+        if self.router.peek().is_public() {
+            self.router.replace(Route::Chats(None));
+        }
+        on_end(move || self.leave(true));
+        self.who.set(Who::Somebody(store));
+        spawn_local(start(store));
+    }
+
+    /// To the sign-in page.
+    pub fn leave(self, session_ended: bool) {
+        prefs::set_trace(false);
+        self.session_ended.set(session_ended);
+        if !self.router.peek().is_public() {
+            self.router.replace(Route::SignIn);
+        }
+        self.who.set(Who::Nobody);
+    }
+}
+
+/// Loads the lists, and keeps them up to date from what they show.
+async fn start(store: Store) {
+    let shown = store.me.with_untracked(|me| me.position);
+    let _ = futures::future::join(store.load_chats(), store.load_people()).await;
+    store.resume_outboxes();
+    live::keep(store, shown);
+}
+
+#[component]
+pub fn App() -> impl IntoView {
+    let root = Root {
+        router: Router::start(),
+        lang: RwSignal::new(lang()),
+        who: RwSignal::new(Who::Unknown),
+        session_ended: RwSignal::new(false),
+    };
+    provide_context(root);
+    spawn_local(root.resume());
+    Effect::new(move || {
+        root.lang.track();
+        let unread = match root.who.get() {
+            Who::Somebody(store) => store.total_unread(),
+            _ => 0,
+        };
+        let name = t("app.name");
+        document().set_title(&if unread > 0 { format!("({unread}) {name}") } else { name });
+    });
+    move || {
+        root.lang.track();
+        match root.who.get() {
+            Who::Unknown => view! { <main class="boot" aria-busy="true"><Skeleton rows=6/></main> }.into_any(),
+            Who::Unreachable(failure) => view! {
+                <main class="boot">
+                    <h1 class="sr">{t("app.name")}</h1>
+                    <FailedPanel failure retry=move || spawn_local(root.resume())/>
+                </main>
+            }
+            .into_any(),
+            Who::Nobody => view! { <Guest/> }.into_any(),
+            Who::Somebody(store) => {
+                provide_context(store);
+                view! { <Shell/> }.into_any()
+            }
+        }
+    }
+}
+
+#[component]
+fn Guest() -> impl IntoView {
+    let root = expect_context::<Root>();
+    let up = Memo::new(move |_| root.router.get() == Route::SignUp);
+    move || if up.get() { view! { <SignUp/> }.into_any() } else { view! { <SignIn/> }.into_any() }
+}

@@ -1,0 +1,363 @@
+//! The history of a conversation: what is on the page, and where it is scrolled to.
+//!
+//! The place in view never moves by itself: at the bottom it stays at the bottom, whatever grows; elsewhere the
+//! message at the top edge stays where it is when older ones come in above.
+
+use leptos::html::Div;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::prelude::*;
+use web_sys::{Element, HtmlElement, ResizeObserver};
+
+use super::icon::Icon;
+use super::message::{MessageRow, reply_to};
+use super::panel::{EmptyPanel, FailedPanel, Skeleton};
+use crate::browser::{focus, is_attended, next_frame};
+use crate::format;
+use crate::i18n::{t, t_count, t_with};
+use crate::pages::shell::short_count;
+use crate::state::{Conversation, Delivery, Entry, Paging, Phase, Store, Window};
+
+/// Pixels from an end at which the next page is asked for.
+const NEAR: f64 = 900.0;
+/// Pixels from the bottom that still count as the bottom.
+const BOTTOM: f64 = 60.0;
+/// Messages of one author within this many seconds stand together.
+const TOGETHER: i64 = 300;
+
+/// A message with what stands above it.
+#[derive(Clone)]
+pub struct Row {
+    pub entry: Entry,
+    /// A new day begins with it.
+    pub day: Option<u32>,
+    /// The first unread one.
+    pub unread: bool,
+    /// Not right after another one of the same author.
+    pub lead: bool,
+}
+
+/// Lays out the messages of a window and, at the newest end, those that are not sent yet.
+fn rows(conversation: &Conversation, me: domain::ids::PersonId) -> Vec<Row> {
+    let divider = conversation.divider.get();
+    let (mut entries, newer) = conversation.window.with(|window| (window.entries.clone(), window.newer));
+    if !newer {
+        entries.extend(conversation.outbox.get());
+    }
+    let mut rows = Vec::with_capacity(entries.len());
+    let mut before: Option<(domain::ids::PersonId, domain::Timestamp, u32)> = None;
+    let mut divided = false;
+    for entry in entries {
+        let (author, sent_at, number) = entry.item.with_untracked(|item| {
+            let number = if let Delivery::Sent(number) = item.delivery { Some(number) } else { None };
+            (item.author.user_id, item.sent_at, number)
+        });
+        let day = format::day_number(sent_at);
+        let new_day = before.is_none_or(|(_, _, last)| last != day);
+        let unread = !divided && author != me && number.zip(divider).is_some_and(|(number, read)| number > read);
+        divided |= unread;
+        let near = before.is_some_and(|(last, at, _)| last == author && (sent_at.0 - at.0) < TOGETHER * 1_000_000);
+        rows.push(Row { entry, day: new_day.then_some(day), unread, lead: new_day || unread || !near });
+        before = Some((author, sent_at, day));
+    }
+    rows
+}
+
+/// The scrolled element and the signals that hang on it.
+#[derive(Clone, Copy)]
+struct Scroller {
+    element: NodeRef<Div>,
+    at_bottom: RwSignal<bool>,
+}
+
+impl Scroller {
+    fn get(self) -> Option<HtmlElement> {
+        self.element.try_get_untracked().flatten().map(|element| (*element).clone().unchecked_into())
+    }
+
+    fn to_bottom(self) {
+        self.at_bottom.set(true);
+        if let Some(element) = self.get() {
+            element.set_scroll_top(element.scroll_height());
+        }
+    }
+
+    /// The message at the top edge, and how far below it begins.
+    fn anchor(self) -> Option<(String, f64)> {
+        let element = self.get()?;
+        let top = element.get_bounding_client_rect().top();
+        let articles = element.query_selector_all("article[data-number]").ok()?;
+        (0..articles.length()).find_map(|index| {
+            let article: Element = articles.item(index)?.unchecked_into();
+            let place = article.get_bounding_client_rect();
+            (place.bottom() > top).then(|| article.get_attribute("data-number").map(|it| (it, place.top() - top)))?
+        })
+    }
+
+    /// Brings the message back to where it was.
+    fn hold(self, anchor: Option<(String, f64)>) {
+        let Some((element, (number, offset))) = self.get().zip(anchor) else { return };
+        if let Ok(Some(article)) = element.query_selector(&format!("article[data-number='{number}']")) {
+            let moved = article.get_bounding_client_rect().top() - element.get_bounding_client_rect().top() - offset;
+            #[expect(clippy::cast_possible_truncation, reason = "pixels on a page")]
+            element.set_scroll_top(element.scroll_top() + moved.round() as i32);
+        }
+    }
+
+    fn show(self, selector: &str) -> Option<HtmlElement> {
+        let article: HtmlElement = self.get()?.query_selector(selector).ok()??.dyn_into().ok()?;
+        let options = web_sys::ScrollIntoViewOptions::new();
+        options.set_block(web_sys::ScrollLogicalPosition::Center);
+        article.scroll_into_view_with_scroll_into_view_options(&options);
+        Some(article)
+    }
+
+    /// Pixels above and below what is in view.
+    fn room(self) -> Option<(f64, f64)> {
+        let element = self.get()?;
+        let above = f64::from(element.scroll_top());
+        Some((above, f64::from(element.scroll_height() - element.client_height()) - above))
+    }
+}
+
+#[component]
+pub fn Timeline(conversation: Conversation, named: bool) -> impl IntoView {
+    let store = expect_context::<Store>();
+    let retry = {
+        let conversation = conversation.clone();
+        move || {
+            let conversation = conversation.clone();
+            spawn_local(async move { store.visit(&conversation).await });
+        }
+    };
+    let phase = conversation.phase.clone();
+    let phase = Memo::new(move |_| phase.get());
+    move || match phase.get() {
+        Phase::Loading => view! { <div class="history"><Skeleton rows=8/></div> }.into_any(),
+        Phase::Failed(failure) => view! { <div class="history"><FailedPanel failure retry=retry.clone()/></div> }.into_any(),
+        Phase::Ready => view! { <History conversation=conversation.clone() named/> }.into_any(),
+    }
+}
+
+#[component]
+fn History(conversation: Conversation, named: bool) -> impl IntoView {
+    let store = expect_context::<Store>();
+    let id = conversation.chat_id;
+    let scroller = Scroller { element: NodeRef::new(), at_bottom: RwSignal::new(true) };
+    let feed = NodeRef::<Div>::new();
+    let chat = store.chat(id);
+    let peer_read = Memo::new(move |_| chat.with(|chat| chat.as_ref().and_then(|chat| chat.peer_read_number).unwrap_or(0)));
+    let unread = Memo::new(move |_| chat.with(|chat| chat.as_ref().map_or(0, |chat| chat.unread)));
+    let kept = StoredValue::new(conversation.clone());
+    let laid_out = move || kept.with_value(|conversation| rows(conversation, store.my_id));
+    let newer = { let window = conversation.window.clone(); Memo::new(move |_| window.with(|window| window.newer)) };
+    let empty = {
+        let (window, outbox) = (conversation.window.clone(), conversation.outbox.clone());
+        Memo::new(move |_| window.with(|window| window.entries.is_empty()) && outbox.with(Vec::is_empty))
+    };
+    let paging = { let paging = conversation.paging.clone(); Memo::new(move |_| paging.get()) };
+
+    // Everything up to the newest message is read once it is seen by somebody who is here.
+    let read = move || {
+        let shows_newest = !newer.get_untracked() && scroller.at_bottom.get_untracked();
+        let last = kept.with_value(|conversation| conversation.window.with_untracked(Window::last));
+        if let Some(last) = last.filter(|_| shows_newest && is_attended()) {
+            store.mark_read(id, last);
+        }
+    };
+    let page = move |older: bool| {
+        let conversation = kept.get_value();
+        spawn_local(async move {
+            let anchor = StoredValue::new(None);
+            let at = move || anchor.set_value(scroller.anchor());
+            let paged = if older {
+                store.page_older(&conversation, at).await
+            } else {
+                store.page_newer(&conversation, at).await
+            };
+            if paged {
+                // The rows are in the page now, and not painted yet.
+                next_frame().await;
+                scroller.hold(anchor.try_get_value().flatten());
+            }
+        });
+    };
+    let on_scroll = move |_| {
+        let Some((above, below)) = scroller.room() else { return };
+        let bottom = below < BOTTOM;
+        if scroller.at_bottom.get_untracked() != bottom {
+            scroller.at_bottom.set(bottom);
+        }
+        kept.with_value(|conversation| conversation.scroll.set((!bottom).then_some(above)));
+        let idle = paging.get_untracked() == Paging::Idle;
+        if idle && above < NEAR && kept.with_value(|it| it.window.with_untracked(|window| window.older)) {
+            page(true);
+        } else if idle && below < NEAR && newer.get_untracked() {
+            page(false);
+        }
+        if bottom {
+            read();
+        }
+    };
+    let present = move || {
+        let conversation = kept.get_value();
+        spawn_local(async move {
+            if newer.get_untracked() {
+                store.show_newest(&conversation).await;
+                next_frame().await;
+            }
+            scroller.to_bottom();
+            read();
+        });
+    };
+    let on_jump = Callback::new(move |number: u64| {
+        let conversation = kept.get_value();
+        spawn_local(async move {
+            if conversation.window.with_untracked(|window| window.entry(number).is_none()) {
+                store.show_around(&conversation, number).await;
+                next_frame().await;
+            }
+            scroller.at_bottom.set(false);
+            if let Some(article) = scroller.show(&format!("article[data-number='{number}']")) {
+                let _ = article.focus();
+            }
+        });
+    });
+
+    // At the start: where it was left, at the first unread message, or at the bottom.
+    let placed = StoredValue::new(false);
+    Effect::new(move || {
+        let Some(element) = scroller.element.get() else { return };
+        if placed.get_value() {
+            return;
+        }
+        placed.set_value(true);
+        let left_at = kept.with_value(|conversation| conversation.scroll.get_untracked());
+        if let Some(above) = left_at {
+            #[expect(clippy::cast_possible_truncation, reason = "pixels on a page")]
+            element.set_scroll_top(above as i32);
+            scroller.at_bottom.set(false);
+        } else if scroller.show("#unread-line").is_some() {
+            scroller.at_bottom.set(scroller.room().is_some_and(|(_, below)| below < BOTTOM));
+        } else {
+            scroller.to_bottom();
+        }
+        read();
+    });
+    // Stays at the bottom when messages come in, the window narrows or the composer grows.
+    let observer = StoredValue::new_local(None::<ResizeObserver>);
+    Effect::new(move || {
+        let (Some(outer), Some(inner)) = (scroller.element.get(), feed.get()) else { return };
+        let grown = Closure::<dyn FnMut()>::new(move || {
+            if scroller.at_bottom.try_get_untracked() == Some(true) && !newer.try_get_untracked().unwrap_or(true) {
+                scroller.to_bottom();
+            }
+        });
+        if let Ok(resize) = ResizeObserver::new(grown.into_js_value().unchecked_ref()) {
+            resize.observe(&outer);
+            resize.observe(&inner);
+            observer.set_value(Some(resize));
+        }
+    });
+    on_cleanup(move || {
+        observer.try_update_value(|observer| observer.take().inspect(ResizeObserver::disconnect));
+    });
+    // A message of one's own is always looked after.
+    Effect::new(move |before: Option<usize>| {
+        let count = kept.with_value(|conversation| conversation.outbox.with(Vec::len));
+        if before.is_some_and(|before| count > before) {
+            present();
+        }
+        count
+    });
+    Effect::new(move || {
+        kept.with_value(|conversation| conversation.window.track());
+        read();
+    });
+    for event in ["focus", "visibilitychange"] {
+        let here = window_event_listener_untyped(event, move |_| read());
+        on_cleanup(move || here.remove());
+    }
+
+    let label = move || {
+        let name = chat.with(|chat| chat.as_ref().map(super::chat_row::chat_name)).unwrap_or_default();
+        t_with("conversation.history", &[("name", &name)])
+    };
+    view! {
+        <div class="history">
+            <div class="scroll history-scroll" node_ref=scroller.element on:scroll=on_scroll>
+                <div class="feed" node_ref=feed role="feed" tabindex="0" aria-label=label
+                    aria-busy=move || if matches!(paging.get(), Paging::Older | Paging::Newer) { "true" } else { "false" }
+                    on:keydown=move |event| kept.with_value(|conversation| walk(&event, conversation))>
+                    {move || match paging.get() {
+                        Paging::Failed(_) => view! {
+                            <p class="paging-failed">
+                                {t("conversation.older-failed")} " "
+                                <button type="button" class="link" on:click=move |_| page(true)>{t("retry")}</button>
+                            </p>
+                        }
+                        .into_any(),
+                        _ => ().into_any(),
+                    }}
+                    <For each=laid_out key=|row| (row.entry.id, row.day, row.unread, row.lead)
+                        children=move |row| view! { <MessageRow row conversation=kept.get_value() peer_read named on_jump/> }/>
+                </div>
+                <Show when=move || empty.get()>
+                    <EmptyPanel icon=Icon::Chats title=t("conversation.empty.title") text=t("conversation.empty.text")/>
+                </Show>
+            </div>
+            <Show when=move || newer.get() || !scroller.at_bottom.get()>
+                <button type="button" class="jump" title=t("conversation.present") on:click=move |_| present()>
+                    {Icon::Down.view()}
+                    <span class="sr">{t("conversation.present")}</span>
+                    {move || (unread.get() > 0).then(|| view! {
+                        <span class="badge" aria-hidden="true">{short_count(unread.get())}</span>
+                        <span class="sr">{t_count("nav.unread", unread.get())}</span>
+                    })}
+                </button>
+            </Show>
+        </div>
+    }
+    .into_any()
+}
+
+/// Keys within the history: from message to message, to answer one, and back to writing.
+fn walk(event: &web_sys::KeyboardEvent, conversation: &Conversation) {
+    if event.alt_key() || event.ctrl_key() || event.meta_key() {
+        return;
+    }
+    let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
+    let here = target.closest("article").ok().flatten();
+    let number = here.as_ref().and_then(|article| article.get_attribute("data-number")).and_then(|it| it.parse().ok());
+    let to = match event.key().as_str() {
+        "ArrowUp" | "PageUp" => here.map_or_else(|| last_article(&target), |article| beside(&article, false)),
+        "ArrowDown" | "PageDown" => here.and_then(|article| beside(&article, true)),
+        "r" | "R" | "к" | "К" if number.is_some() => {
+            event.prevent_default();
+            reply_to(conversation, number);
+            return;
+        }
+        "Escape" if here.is_some() => {
+            event.prevent_default();
+            focus("composer");
+            return;
+        }
+        _ => return,
+    };
+    if let Some(article) = to {
+        event.prevent_default();
+        let _ = article.focus();
+    }
+}
+
+fn last_article(feed: &Element) -> Option<HtmlElement> {
+    let articles = feed.query_selector_all("article").ok()?;
+    articles.item(articles.length().checked_sub(1)?)?.dyn_into().ok()
+}
+
+/// The message after or before this one.
+fn beside(article: &Element, after: bool) -> Option<HtmlElement> {
+    let turn = article.closest(".turn").ok()??;
+    let next = if after { turn.next_element_sibling() } else { turn.previous_element_sibling() };
+    next?.query_selector("article").ok()??.dyn_into().ok()
+}

@@ -1,0 +1,11 @@
+//! The screens.
+
+pub mod chats;
+pub mod conversation;
+pub mod people;
+pub mod profile;
+pub mod sessions;
+pub mod settings;
+pub mod shell;
+pub mod sign_in;
+pub mod sign_up;

@@ -1,0 +1,265 @@
+//! The list of chats.
+
+use domain::ids::{ChatId, PersonId};
+use domain::problem::Kind;
+use domain::views::{Chat, Message};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use super::{Phase, Store};
+use crate::api::{Answer, Failure};
+use crate::route::Route;
+
+/// More chats than this are not loaded; search finds the others.
+const MOST: usize = 1_000;
+
+/// Milliseconds of a chat's last sign of life: its last message, else its making, which its id tells.
+fn activity(chat: &Chat) -> i64 {
+    let made = i64::try_from(chat.chat_id.0.as_u128() >> 80).unwrap_or_default();
+    chat.last.as_ref().map_or(made, |last| last.sent_at.millis())
+}
+
+fn sort(chats: &mut [Chat]) {
+    chats.sort_by_cached_key(|chat| (!chat.pinned, std::cmp::Reverse(activity(chat)), chat.chat_id));
+}
+
+/// Takes a message into the chat's last message and counts; false if it was in there already.
+fn note(chat: &mut Chat, message: &Message, mine: bool) -> bool {
+    if message.number <= chat.last_number {
+        return false;
+    }
+    chat.last_number = message.number;
+    chat.last = Some(message.clone());
+    if mine {
+        chat.read_number = message.number;
+        chat.unread = 0;
+    } else if message.number > chat.read_number {
+        chat.unread += 1;
+    }
+    true
+}
+
+impl Store {
+    /// Loads the list, the first page showing as soon as it is there.
+    pub async fn load_chats(self) -> Answer<()> {
+        let loaded = self.fetch_chats().await;
+        match &loaded {
+            Ok(()) => self.chats_phase.set(Phase::Ready),
+            // A list that was loaded before is better than none.
+            Err(failure) if self.chats_phase.get_untracked() != Phase::Ready => {
+                self.chats_phase.set(Phase::Failed(failure.clone()));
+            }
+            Err(_) => {}
+        }
+        loaded
+    }
+
+    async fn fetch_chats(self) -> Answer<()> {
+        let mut chats: Vec<Chat> = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.api.chats(cursor.as_deref()).await?;
+            chats.extend(page.items);
+            cursor = page.next;
+            if self.chats_phase.get_untracked() != Phase::Ready {
+                let mut shown = chats.clone();
+                sort(&mut shown);
+                self.chats.set(shown);
+                self.chats_phase.set(Phase::Ready);
+            }
+            if cursor.is_none() || chats.len() >= MOST {
+                sort(&mut chats);
+                self.chats.set(chats);
+                return Ok(());
+            }
+        }
+    }
+
+    /// The chat as it stands, followed.
+    pub fn chat(self, id: ChatId) -> Memo<Option<Chat>> {
+        Memo::new(move |_| self.chats.with(|chats| chats.iter().find(|chat| chat.chat_id == id).cloned()))
+    }
+
+    pub fn peek_chat<T>(self, id: ChatId, read: impl FnOnce(&Chat) -> T) -> Option<T> {
+        self.chats.with_untracked(|chats| chats.iter().find(|chat| chat.chat_id == id).map(read))
+    }
+
+    pub fn direct_chat(self, person: PersonId) -> Option<ChatId> {
+        let is_with = |chat: &&Chat| chat.peer.as_ref().is_some_and(|peer| peer.user_id == person);
+        self.chats.with(|chats| chats.iter().find(is_with).map(|chat| chat.chat_id))
+    }
+
+    pub fn put_chat(self, chat: Chat) {
+        self.chats.update(|chats| {
+            match chats.iter_mut().find(|known| known.chat_id == chat.chat_id) {
+                // An answer that was overtaken by live frames must not take them back.
+                Some(known) if known.last_number > chat.last_number => {
+                    let (last, last_number, unread) = (known.last.take(), known.last_number, known.unread);
+                    *known = Chat { last, last_number, unread, ..chat };
+                }
+                Some(known) => {
+                    let read_number = known.read_number.max(chat.read_number);
+                    let unread = if read_number >= chat.last_number { 0 } else { chat.unread };
+                    *known = Chat { read_number, unread, ..chat };
+                }
+                None => chats.push(chat),
+            }
+            sort(chats);
+        });
+    }
+
+    /// Changes one chat in its place.
+    pub fn with_chat(self, id: ChatId, change: impl FnOnce(&mut Chat)) {
+        self.chats.update(|chats| {
+            if let Some(chat) = chats.iter_mut().find(|chat| chat.chat_id == id) {
+                change(chat);
+            }
+        });
+    }
+
+    /// Fetches one chat anew; one that is not there (any more) leaves the list.
+    pub async fn refresh_chat(self, id: ChatId) -> Answer<()> {
+        match self.api.chat(id).await {
+            Ok(answer) => {
+                self.put_chat(answer.chat);
+                Ok(())
+            }
+            Err(failure) => {
+                if failure.is(Kind::NotFound) || failure.is(Kind::NotPermitted) {
+                    self.chats.update(|chats| chats.retain(|chat| chat.chat_id != id));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Takes a message into the list; says whether it is new there.
+    pub(super) fn note_message(self, message: &Message) -> bool {
+        let mine = message.author.user_id == self.my_id;
+        let known = self.peek_chat(message.chat_id, |_| ()).is_some();
+        if !known {
+            let id = message.chat_id;
+            spawn_local(async move {
+                let _ = self.refresh_chat(id).await;
+            });
+            return true;
+        }
+        let mut fresh = false;
+        self.chats.update(|chats| {
+            if let Some(chat) = chats.iter_mut().find(|chat| chat.chat_id == message.chat_id) {
+                fresh = note(chat, message, mine);
+            }
+            if fresh {
+                sort(chats);
+            }
+        });
+        fresh
+    }
+
+    pub fn total_unread(self) -> u64 {
+        self.chats.with(|chats| chats.iter().map(|chat| chat.unread).sum())
+    }
+
+    /// Opens the direct chat with `person`, and goes there.
+    pub async fn write_to(self, person: PersonId) -> Result<(), Failure> {
+        let known = untrack(|| self.direct_chat(person));
+        let chat_id = match known {
+            Some(chat_id) => chat_id,
+            None => {
+                let chat_id = self.api.create_chat(person).await?.chat_id;
+                self.refresh_chat(chat_id).await?;
+                chat_id
+            }
+        };
+        self.router.go(Route::Chats(Some(chat_id)));
+        Ok(())
+    }
+
+    /// The chat above or below the open one, as the list shows them.
+    pub fn neighbour(self, down: bool) -> Option<ChatId> {
+        let open = match self.router.peek() {
+            Route::Chats(open) => open,
+            _ => None,
+        };
+        self.chats.with_untracked(|chats| {
+            let at = chats.iter().position(|chat| Some(chat.chat_id) == open);
+            let to = match (at, down) {
+                (None, _) => 0,
+                (Some(at), true) => at + 1,
+                (Some(at), false) => at.checked_sub(1)?,
+            };
+            chats.get(to).map(|chat| chat.chat_id)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Timestamp;
+    use domain::ids::MessageId;
+    use domain::views::{Author, ChatKind, PersonState, Role};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn chat(number: u128) -> Chat {
+        Chat {
+            chat_id: ChatId(Uuid::from_u128(number << 80 | number)),
+            kind: ChatKind::Direct,
+            title: None,
+            peer: None,
+            member_count: 2,
+            my_role: Role::Member,
+            last: None,
+            last_number: 0,
+            read_number: 0,
+            peer_read_number: Some(0),
+            unread: 0,
+            muted_until: None,
+            pinned: false,
+            can_send: true,
+        }
+    }
+
+    fn message(chat: &Chat, number: u64, millis: i64) -> Message {
+        let author = Author {
+            user_id: PersonId(Uuid::from_u128(9)),
+            nickname: "anna".to_owned(),
+            name: "Anna".to_owned(),
+            photo_id: None,
+            state: PersonState::Active,
+        };
+        Message {
+            message_id: MessageId(Uuid::from_u128(number.into())),
+            chat_id: chat.chat_id,
+            number,
+            author,
+            text: "hello".to_owned(),
+            sent_at: Timestamp(millis * 1_000),
+            reply_to: None,
+        }
+    }
+
+    #[test]
+    fn pinned_chats_come_first_and_then_the_liveliest() {
+        let mut chats = vec![chat(10), chat(20), chat(30), chat(5)];
+        let last = message(&chats[0], 1, 25);
+        note(&mut chats[0], &last, false);
+        chats[3].pinned = true;
+        sort(&mut chats);
+        let order = chats.iter().map(|chat| chat.chat_id.0.as_u128() >> 80).collect::<Vec<_>>();
+        assert_eq!(order, [5, 30, 10, 20]);
+    }
+
+    #[test]
+    fn a_message_counts_as_unread_once_and_never_if_it_is_mine() {
+        let mut chat = chat(1);
+        let [first, second, third] = [1, 2, 3].map(|number| message(&chat, number, 1));
+        assert!(note(&mut chat, &first, false));
+        assert!(!note(&mut chat, &first, false), "the same one again");
+        assert!(note(&mut chat, &second, false));
+        assert_eq!(chat.unread, 2);
+        assert!(note(&mut chat, &third, true));
+        assert_eq!((chat.unread, chat.read_number), (0, 3));
+    }
+}

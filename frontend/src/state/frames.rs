@@ -1,0 +1,128 @@
+//! What live frames and answers change.
+
+use domain::ids::ChatId;
+use domain::live::{Ids, What};
+use domain::views::{Chat, Message, Person};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use serde_json::Value;
+
+use super::Store;
+use super::conversation::Fit;
+use crate::api::saw_position;
+use crate::browser::is_attended;
+use crate::i18n::t_with;
+use crate::route::Route;
+
+impl Store {
+    /// Takes in one change.
+    pub fn apply(self, position: u64, what: What, ids: Ids, item: Option<Value>) {
+        saw_position(position);
+        match what {
+            What::Message => match item.and_then(|item| serde_json::from_value::<Message>(item).ok()) {
+                Some(message) => self.hear(message),
+                None => self.refetch_chat(ids.chat_id),
+            },
+            What::Chat => match item.and_then(|item| serde_json::from_value::<Chat>(item).ok()) {
+                Some(chat) => self.put_chat(chat),
+                None => self.refetch_chat(ids.chat_id),
+            },
+            What::Read => self.note_read(ids),
+            What::Person => match item.and_then(|item| serde_json::from_value::<Person>(item).ok()) {
+                Some(person) => {
+                    let id = person.user_id;
+                    self.put_person(person);
+                    self.refetch_chat(untrack(|| self.direct_chat(id)));
+                }
+                None => {
+                    if let Some(id) = ids.user_id {
+                        spawn_local(async move {
+                            let _ = self.refresh_person(id).await;
+                        });
+                    }
+                }
+            },
+            What::Me => spawn_local(self.reload_me()),
+            What::Session => self.sessions_changed.update(|count| *count += 1),
+        }
+    }
+
+    /// Too much was missed: everything on the screen is fetched anew.
+    pub async fn refetch(self) {
+        self.doubt_conversations();
+        self.sessions_changed.update(|count| *count += 1);
+        let lists = futures::future::join3(self.load_chats(), self.load_people(), self.reload_me());
+        let _ = lists.await;
+        if let Route::Chats(Some(open)) = self.router.peek()
+            && let Some(conversation) = self.known_conversation(open)
+        {
+            self.visit(&conversation).await;
+        }
+    }
+
+    fn refetch_chat(self, id: Option<ChatId>) {
+        if let Some(id) = id {
+            spawn_local(async move {
+                let _ = self.refresh_chat(id).await;
+            });
+        }
+    }
+
+    /// A message from a live frame: taken in, and told to who cannot see it.
+    fn hear(self, message: Message) {
+        let chat_id = message.chat_id;
+        let others = message.author.user_id != self.my_id;
+        let open = self.router.peek() == Route::Chats(Some(chat_id));
+        let was_read = self.peek_chat(chat_id, |chat| chat.unread == 0 && message.number > chat.last_number);
+        if others && open && !is_attended() && was_read == Some(true) {
+            // Whoever comes back to this page finds where they left.
+            if let Some(conversation) = self.known_conversation(chat_id) {
+                conversation.divider.set(Some(message.number - 1));
+            }
+        }
+        if others && open {
+            let words = [("name", message.author.name.as_str()), ("text", message.text.as_str())];
+            self.announcement.set(t_with("message.announced", &words));
+        }
+        self.receive(message);
+    }
+
+    /// A message from a live frame or the own answer, whichever comes first.
+    pub(super) fn receive(self, message: Message) {
+        let chat_id = message.chat_id;
+        self.note_message(&message);
+        let Some(conversation) = self.known_conversation(chat_id) else { return };
+        let was_unsent = conversation.outbox.with_untracked(|rows| rows.iter().any(|row| row.id == message.message_id));
+        if conversation.receive(message) == Fit::Gap {
+            let conversation = conversation.clone();
+            spawn_local(async move {
+                self.catch_up(&conversation).await;
+            });
+        }
+        if was_unsent {
+            self.keep_outbox(&conversation);
+        }
+    }
+
+    fn note_read(self, ids: Ids) {
+        let (Some(chat_id), Some(number)) = (ids.chat_id, ids.number) else { return };
+        if ids.user_id != Some(self.my_id) {
+            self.with_chat(chat_id, |chat| {
+                chat.peer_read_number = Some(chat.peer_read_number.unwrap_or(0).max(number));
+            });
+            return;
+        }
+        let mut behind = false;
+        self.with_chat(chat_id, |chat| {
+            chat.read_number = chat.read_number.max(number);
+            behind = chat.read_number < chat.last_number && chat.unread > 0;
+            if !behind {
+                chat.unread = 0;
+            }
+        });
+        if behind {
+            // Read on another screen, but not to the end: only the server knows how many are left.
+            self.refetch_chat(Some(chat_id));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a signed-in app knows: one [`Store`], whose parts each have a file.
+
+mod chats;
+mod conversation;
+mod frames;
+mod open;
+mod outbox;
+mod people;
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::ids::{ChatId, PersonId};
+use domain::views::{Chat, Me, Person};
+use leptos::prelude::*;
+
+pub use conversation::{Conversation, Delivery, Entry, Paging, Window};
+pub use outbox::drafts;
+
+use crate::api::{Failure, SignedIn};
+use crate::browser::storage;
+use crate::route::Router;
+use crate::wording::failure_text;
+
+/// How far a list has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    Loading,
+    Ready,
+    Failed(Failure),
+}
+
+/// The live connection as people should hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// At the start, and for the first moments after a loss: nothing to say yet.
+    Connecting,
+    Live,
+    Lost,
+}
+
+/// Everything that the screens of a session share. A handle, cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Store {
+    pub api: SignedIn,
+    pub router: Router,
+    pub me: RwSignal<Me>,
+    pub my_id: PersonId,
+    pub chats: RwSignal<Vec<Chat>>,
+    pub chats_phase: RwSignal<Phase>,
+    pub people: RwSignal<BTreeMap<PersonId, Person>>,
+    pub people_phase: RwSignal<Phase>,
+    pub link: RwSignal<Link>,
+    /// Raised when the list of sessions may have changed.
+    pub sessions_changed: RwSignal<u32>,
+    /// A passing word about what did not work.
+    pub notice: RwSignal<Option<String>>,
+    /// What a screen reader is told of new messages.
+    pub announcement: RwSignal<String>,
+    /// Whether the panel about the other one is open beside the conversation.
+    pub panel: RwSignal<bool>,
+    /// Whether the search of people and chats is open.
+    pub searching: RwSignal<bool>,
+    conversations: StoredValue<HashMap<ChatId, Conversation>>,
+    read_marks: StoredValue<HashMap<ChatId, open::ReadMark>>,
+}
+
+impl Store {
+    pub fn new(api: SignedIn, router: Router, me: Me) -> Self {
+        Self {
+            api,
+            router,
+            my_id: me.user_id,
+            me: RwSignal::new(me),
+            chats: RwSignal::new(Vec::new()),
+            chats_phase: RwSignal::new(Phase::Loading),
+            people: RwSignal::new(BTreeMap::new()),
+            people_phase: RwSignal::new(Phase::Loading),
+            link: RwSignal::new(Link::Connecting),
+            sessions_changed: RwSignal::new(0),
+            notice: RwSignal::new(None),
+            announcement: RwSignal::new(String::new()),
+            panel: RwSignal::new(false),
+            searching: RwSignal::new(false),
+            conversations: StoredValue::new(HashMap::new()),
+            read_marks: StoredValue::new(HashMap::new()),
+        }
+    }
+
+    /// Says what went wrong with something that a person asked for. A session's end says itself.
+    pub fn complain(self, failure: &Failure) {
+        if *failure != Failure::Ended {
+            self.notice.set(Some(failure_text(failure)));
+        }
+    }
+
+    pub async fn reload_me(self) {
+        if let Ok(me) = self.api.me().await {
+            self.me.set(me);
+        }
+    }
+
+    /// Removes what this browser keeps of the person: drafts and unsent messages.
+    pub fn forget(self) {
+        storage::remove_all(&format!("letopis:{}:", self.my_id));
+    }
+}

@@ -1,0 +1,85 @@
+//! The people one has something to do with, and what one does about them.
+
+use domain::ids::PersonId;
+use domain::views::{Person, Relation};
+use leptos::prelude::*;
+
+use super::{Phase, Store};
+use crate::api::{Act, Answer, Circle};
+
+impl Store {
+    /// Loads friends, requests and blocks.
+    pub async fn load_people(self) -> Answer<()> {
+        let loaded = self.fetch_people().await;
+        match &loaded {
+            Ok(()) => self.people_phase.set(Phase::Ready),
+            Err(failure) if self.people_phase.get_untracked() != Phase::Ready => {
+                self.people_phase.set(Phase::Failed(failure.clone()));
+            }
+            Err(_) => {}
+        }
+        loaded
+    }
+
+    async fn fetch_people(self) -> Answer<()> {
+        let circles = futures::future::try_join_all(Circle::ALL.map(|circle| self.api.circle(circle))).await?;
+        let people = circles.into_iter().flatten().map(|person| (person.user_id, person));
+        self.people.set(people.collect());
+        Ok(())
+    }
+
+    /// The person as last seen, followed.
+    pub fn person(self, id: PersonId) -> Memo<Option<Person>> {
+        Memo::new(move |_| self.people.with(|people| people.get(&id).cloned()))
+    }
+
+    pub fn put_person(self, person: Person) {
+        let is_peer = |chat: &domain::views::Chat| chat.peer.as_ref().is_some_and(|it| it.user_id == person.user_id);
+        if self.chats.with_untracked(|chats| chats.iter().any(|chat| is_peer(chat) && chat.peer.as_ref() != Some(&person)))
+        {
+            self.chats.update(|chats| {
+                for chat in chats.iter_mut().filter(|chat| is_peer(chat)) {
+                    chat.peer = Some(person.clone());
+                }
+            });
+        }
+        if self.people.with_untracked(|people| people.get(&person.user_id) != Some(&person)) {
+            self.people.update(|people| {
+                people.insert(person.user_id, person);
+            });
+        }
+    }
+
+    pub async fn refresh_person(self, id: PersonId) -> Answer<()> {
+        self.put_person(self.api.person(id).await?.person);
+        Ok(())
+    }
+
+    /// Does something about a person, and fetches what came of it.
+    pub async fn act(self, act: Act, id: PersonId) -> Answer<()> {
+        self.api.act(act, id).await?;
+        self.refresh_person(id).await?;
+        if let Some(chat) = untrack(|| self.direct_chat(id)) {
+            // Whether one may write there hangs on the link.
+            let _ = self.refresh_chat(chat).await;
+        }
+        Ok(())
+    }
+
+    /// The people with this relation, by name.
+    pub fn related(self, relation: Relation) -> Memo<Vec<Person>> {
+        self.listed(move |person| !person.blocked && person.relation == relation)
+    }
+
+    pub fn blocked(self) -> Memo<Vec<Person>> {
+        self.listed(|person| person.blocked)
+    }
+
+    fn listed(self, wanted: impl Fn(&Person) -> bool + Send + Sync + 'static) -> Memo<Vec<Person>> {
+        Memo::new(move |_| {
+            let mut people = self.people.with(|people| people.values().filter(|it| wanted(it)).cloned().collect::<Vec<_>>());
+            people.sort_by_cached_key(|person| (person.name.to_lowercase(), person.user_id));
+            people
+        })
+    }
+}
