@@ -1,4 +1,6 @@
 // How the app reaches the browser.
+import { somebody } from '../support/api.ts';
+import * as flows from '../support/flows.ts';
 import { expect, test } from '../support/test.ts';
 
 test('the page forbids foreign and inline code, and its files are kept for ever', async ({ server, request }) => {
@@ -45,4 +47,18 @@ test('unknown paths of the APIs are problems and never the page', async ({ serve
     expect(answer.status(), path).toBeGreaterThanOrEqual(400);
     expect(answer.headers()['content-type'], path).toContain('application/problem+json');
   }
+});
+
+test('without a network the shell still opens, and says what is wrong', async ({ open, expected }) => {
+  expected.push(/net::ERR_INTERNET_DISCONNECTED/, /net::ERR_FAILED/, /WebSocket connection to .* failed/);
+  const page = await open({ serviceWorkers: 'allow' });
+  await flows.signUp(page, somebody('Ann'));
+  await page.evaluate(async () => (await navigator.serviceWorker.ready).active!.state);
+  await page.waitForFunction(async () => (await caches.keys()).length === 1);
+  await page.context().setOffline(true);
+  await page.reload();
+  await expect(page.getByRole('button', { name: 'Try again' })).toBeVisible();
+  await page.context().setOffline(false);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await flows.expectSignedIn(page);
 });

@@ -109,12 +109,18 @@ impl Assets {
 
 /// `name.ext` with a hash of the content before the dot: `name-0123456789abcdef.ext`.
 pub fn hashed(name: &str, bytes: &[u8]) -> String {
-    let digest = hex::encode(Sha256::digest(bytes));
-    let hash = &digest[..HASH_DIGITS];
+    let hash = hash(bytes);
     match name.split_once('.') {
         Some((stem, extension)) => format!("{stem}-{hash}.{extension}"),
         None => format!("{name}-{hash}"),
     }
+}
+
+/// What stands for a content in names.
+pub fn hash(bytes: &[u8]) -> String {
+    let mut digest = hex::encode(Sha256::digest(bytes));
+    digest.truncate(HASH_DIGITS);
+    digest
 }
 
 fn pretty(value: &Value) -> Result<Vec<u8>> {

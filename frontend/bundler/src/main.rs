@@ -4,9 +4,9 @@
 //! these names into `index.html`, and compresses everything once with brotli and gzip. What a browser gets is thus
 //! fixed here: the server only picks a variant.
 //!
-//! Inputs in the frontend's folder: `index.html` (the tags of the bundle go where `<!-- bundle -->` stands, else at the end of its head),
-//! `style/*.css` (one sheet, in the order of the file names), `static/` (any file; `/static/NAME` in the page, the
-//! sheet, the web manifest and the service worker becomes its hashed name).
+//! Inputs in the frontend's folder: `index.html` (the tags of the bundle go where `<!-- bundle -->` stands, else at
+//! the end of its head), `style/*.css` (one sheet, in the order of the file names), `static/` (any file;
+//! `/static/NAME` in the page, the sheet, the web manifest and scripts becomes its hashed name).
 
 mod assets;
 mod binding;

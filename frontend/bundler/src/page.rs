@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::assets::Assets;
+use crate::assets::{self, Assets};
 use crate::binding::Bound;
 
 /// Where the bundle's tags go in `index.html`.
@@ -13,7 +13,10 @@ const PLACE: &str = "<!-- bundle -->";
 const HEAD_END: &str = "</head>";
 
 /// Static files that are asked for by a fixed name, by browsers or by crawlers.
-const PLAIN: &[&str] = &["robots.txt", "sw.js", "favicon.ico"];
+const PLAIN: &[&str] = &["robots.txt", "favicon.ico"];
+
+/// The service worker's name: a fixed one, because browsers look there for its next version.
+const WORKER: &str = "sw.js";
 
 /// Adds everything under `frontend`, and the bound app.
 pub fn add_all(assets: &mut Assets, frontend: &Path, bound: Bound) -> Result<()> {
@@ -34,21 +37,25 @@ pub fn add_all(assets: &mut Assets, frontend: &Path, bound: Bound) -> Result<()>
     let template = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let tags = tags(&style, &js, &wasm, &boot);
     let page = rename(&fill(&template, &tags)?, &statics);
+    let shell = [style, js, wasm, boot].map(|file| format!("/{file}"));
+    let worker = worker(&shell, &page)?;
     assets.add_plain("index.html", page.into_bytes(), true)?;
+    assets.add_plain(WORKER, worker.into_bytes(), false)?;
     Ok(())
+}
+
+/// The service worker, which keeps the shell for when there is no network. It changes with whatever it keeps.
+fn worker(shell: &[String], page: &str) -> Result<String> {
+    let files: Vec<&str> = std::iter::once("/").chain(shell.iter().map(String::as_str)).collect();
+    let version = assets::hash(page.as_bytes());
+    let template = include_str!("sw.js");
+    Ok(template.replace("__FILES__", &serde_json::to_string(&files)?).replace("__VERSION__", &version))
 }
 
 /// The module that starts the app; a file of its own because the page's policy allows no inline script.
 /// Where the app cannot start, the page's element `boot-failed` is shown.
 fn boot(js: &str, wasm: &str) -> String {
-    format!(
-        "import init from './{js}';\n\
-         init({{ module_or_path: new URL('./{wasm}', import.meta.url) }}).catch((error) => {{\n\
-         \x20 console.error(error);\n\
-         \x20 const notice = document.getElementById('boot-failed');\n\
-         \x20 if (notice) notice.hidden = false;\n\
-         }});\n"
-    )
+    include_str!("boot.js").replace("__JS__", js).replace("__WASM__", wasm).replace("__WORKER__", WORKER)
 }
 
 fn tags(style: &str, js: &str, wasm: &str, boot: &str) -> String {
@@ -154,6 +161,15 @@ mod tests {
         assert_eq!(fill("<head></head>", "tags").expect("a page"), "<head>tags</head>");
         assert!(fill("<body></body>", "").is_err());
         assert!(fill("<!-- bundle --><!-- bundle -->", "").is_err());
+    }
+
+    #[test]
+    fn the_worker_keeps_the_shell_and_changes_with_the_page() {
+        let shell = ["/a-2.js".to_owned()];
+        let one = worker(&shell, "one").expect("a worker");
+        assert!(one.contains(r#"const FILES = ["/","/a-2.js"];"#), "{one}");
+        assert!(!one.contains("__"), "{one}");
+        assert_ne!(one, worker(&shell, "two").expect("a worker"));
     }
 
     #[test]
