@@ -66,6 +66,15 @@ pub struct Linked {
     pub relation: RelationRow,
 }
 
+/// A friendship as the domain folds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRow {
+    /// JSON.
+    pub state: String,
+    /// Up to which it is folded.
+    pub position: u64,
+}
+
 /// One direction of a link, as a change writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -152,6 +161,6 @@ pub trait Directory: ReadModel<Change = Change> {
     /// Those in whose lists `person` stands: who is to learn of a changed profile.
     async fn linked_with(&self, person: PersonId) -> Result<Vec<PersonId>>;
 
-    /// The friendships' states as JSON, for the projection to go on from.
-    async fn link_states(&self, pairs: &[Pair]) -> Result<HashMap<Pair, String>>;
+    /// The friendships as they are held, for the projection to go on from.
+    async fn links(&self, pairs: &[Pair]) -> Result<HashMap<Pair, LinkRow>>;
 }

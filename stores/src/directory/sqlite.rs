@@ -9,7 +9,8 @@ use domain::views::Relation;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::{
-    AccountRow, Change, Directory, LinkState, Linked, LinkedQuery, RelationRow, Seen, UserRow,
+    AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, Seen,
+    UserRow,
 };
 use crate::error::Result;
 use crate::sqlite::{Schema, Sqlite, id, name_of, named};
@@ -67,7 +68,7 @@ const LINKED: &str = "
     WHERE r.person = ?1";
 const LINKED_WITH: &str =
     "SELECT person FROM relations WHERE other = ?1 AND relation <> 'none' ORDER BY person";
-const LINK_STATE: &str = "SELECT state FROM links WHERE low = ?1 AND high = ?2";
+const LINK: &str = "SELECT state, position FROM links WHERE low = ?1 AND high = ?2";
 
 /// The directory of one file.
 pub struct SqliteDirectory(Sqlite);
@@ -321,17 +322,20 @@ impl Directory for SqliteDirectory {
             .await
     }
 
-    async fn link_states(&self, pairs: &[Pair]) -> Result<HashMap<Pair, String>> {
+    async fn links(&self, pairs: &[Pair]) -> Result<HashMap<Pair, LinkRow>> {
         let pairs = pairs.to_vec();
         self.0
             .read(move |tx| {
-                let mut by_pair = tx.prepare_cached(LINK_STATE)?;
+                let mut by_pair = tx.prepare_cached(LINK)?;
                 let mut found = HashMap::with_capacity(pairs.len());
                 for pair in pairs {
                     let [low, high] = pair.both();
                     let ids = [low.0.as_bytes(), high.0.as_bytes()];
-                    if let Some(state) = by_pair.query_row(ids, |row| row.get(0)).optional()? {
-                        found.insert(pair, state);
+                    let link = by_pair.query_row(ids, |row| {
+                        Ok(LinkRow { state: row.get(0)?, position: row.get(1)? })
+                    });
+                    if let Some(link) = link.optional()? {
+                        found.insert(pair, link);
                     }
                 }
                 Ok(found)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use domain::ids::{Pair, PersonId};
 use domain::views::{PersonState, Relation};
 use stores::directory::{
-    AccountRow, Change, Directory, LinkState, LinkedQuery, NameText, NicknameText, RelationRow,
+    AccountRow, Change, Directory, LinkRow, LinkState, LinkedQuery, NameText, NicknameText, RelationRow,
     Seen, UserRow,
 };
 
@@ -152,8 +152,8 @@ async fn each_of_two_sees_their_own_side_of_a_link(open: Open<'_, dyn Directory>
 
     let pair = Pair::of(person(1), person(2)).expect("two people");
     let stranger = Pair::of(person(1), person(3)).expect("two people");
-    let states = store.link_states(&[pair, stranger]).await.expect("an answer");
-    assert_eq!(states.into_iter().collect::<Vec<_>>(), [(pair, "6".to_owned())]);
+    let links = store.links(&[pair, stranger]).await.expect("an answer");
+    assert_eq!(links.into_iter().collect::<Vec<_>>(), [(pair, LinkRow { state: "6".into(), position: 6 })]);
 }
 
 async fn what_one_must_not_notice_moves_nothing(open: Open<'_, dyn Directory>) {

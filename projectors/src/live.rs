@@ -1,0 +1,213 @@
+//! Live: what changed, to whose screens. Begins at the log's head, since what was before is read
+//! from the views, and keeps nothing.
+//!
+//! A notice goes out once its rows are shown, so that whoever gets it can read them at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chronicle::log::Log;
+use domain::aggregate::Event;
+use domain::chat::ChatEvent;
+use domain::ids::{ChatId, Pair, PersonId};
+use domain::live::{Ids, What};
+use domain::read_marker::ReadMarkerEvent;
+use domain::session::SessionEvent;
+use domain::user::UserEvent;
+use stores::directory::Directory;
+use stores::live::{Live, Notice};
+use stores::timeline::Timeline;
+use stores::{Checkpoint, Progress, ReadModel, StoreError};
+
+use crate::Context;
+use crate::projection::{Entry, Projection, ProjectionError};
+
+/// For so long a notice waits for its rows. Longer, and the projection they come from is in
+/// trouble of its own: the others' notices must not wait for that.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub struct LiveProjection {
+    model: Publisher,
+    progress: Progress,
+    directory: Arc<dyn Directory>,
+    timeline: Arc<dyn Timeline>,
+}
+
+impl LiveProjection {
+    pub fn new(context: &Context) -> Self {
+        Self {
+            model: Publisher { live: context.stores.live.clone(), log: context.log.clone() },
+            progress: context.stores.progress.clone(),
+            directory: context.stores.directory.clone(),
+            timeline: context.stores.timeline.clone(),
+        }
+    }
+
+    /// Waits until the projections whose rows `batch` changes show them.
+    async fn rows_are_shown(&self, batch: &[Entry]) {
+        let mut needed: HashMap<&str, u64> = HashMap::new();
+        for entry in batch {
+            let shows = match &entry.event {
+                Event::Chat(_) | Event::ReadMarker(_) => "timeline",
+                Event::User(_) | Event::Friendship(_) => "directory",
+                Event::Session(_) => "sessions",
+                Event::Account(_) | Event::Chronicle(_) => continue,
+            };
+            needed.insert(shows, entry.position);
+        }
+        for (projection, position) in needed {
+            let shown = self.progress.wait(&[projection], position, PATIENCE).await;
+            if shown < position {
+                tracing::warn!(projection, shown, position, "notices go out before their rows");
+            }
+        }
+    }
+
+    /// Those of the two who may notice what happened at `position`.
+    async fn noticed(&self, entry: &Entry) -> Result<Vec<Notice>, ProjectionError> {
+        let pair: Pair = entry
+            .aggregate_id
+            .parse()
+            .map_err(|why: String| ProjectionError::poison(entry, why))?;
+        let [low, high] = pair.both();
+        let mut notices = Vec::new();
+        for (person, other) in [(low, high), (high, low)] {
+            // A later change of the same link has a notice of its own.
+            let seen = self.directory.relations(person, &[other]).await?;
+            if seen.first().is_some_and(|seen| seen.shown_position == entry.position) {
+                let ids = Ids { user_id: Some(other), ..Ids::default() };
+                notices.push(notice(entry, What::Person, ids, vec![person]));
+            }
+        }
+        Ok(notices)
+    }
+
+    async fn user(&self, entry: &Entry, event: &UserEvent) -> Result<Vec<Notice>, ProjectionError> {
+        let (UserEvent::UserCreated { person, .. } | UserEvent::InfoEdited { person, .. }) = event;
+        let ids = Ids { user_id: Some(*person), ..Ids::default() };
+        let mut notices = vec![notice(entry, What::Me, ids, vec![*person])];
+        let others = self.directory.linked_with(*person).await?;
+        if !others.is_empty() {
+            notices.push(notice(entry, What::Person, ids, others));
+        }
+        Ok(notices)
+    }
+}
+
+fn notice(entry: &Entry, what: What, ids: Ids, to: Vec<PersonId>) -> Notice {
+    Notice { position: entry.position, what, ids, to }
+}
+
+fn session(entry: &Entry, event: &SessionEvent) -> Option<Notice> {
+    let (session, person) = match event {
+        SessionEvent::SessionRefreshed { .. } => return None,
+        SessionEvent::SessionStarted { session, person, .. }
+        | SessionEvent::RefreshReuseDetected { session, person, .. }
+        | SessionEvent::SessionRevoked { session, person, .. } => (*session, *person),
+    };
+    let ids = Ids { session_id: Some(session), ..Ids::default() };
+    Some(notice(entry, What::Session, ids, vec![person]))
+}
+
+/// Who is in the chats of a batch.
+struct Members<'a> {
+    timeline: &'a dyn Timeline,
+    known: HashMap<ChatId, Vec<PersonId>>,
+}
+
+impl Members<'_> {
+    async fn of(&mut self, chat_id: ChatId) -> Result<Vec<PersonId>, ProjectionError> {
+        if let Some(known) = self.known.get(&chat_id) {
+            return Ok(known.clone());
+        }
+        let members = self.timeline.members(chat_id).await?;
+        let members: Vec<_> = members.into_iter().map(|member| member.person).collect();
+        self.known.insert(chat_id, members.clone());
+        Ok(members)
+    }
+}
+
+#[async_trait]
+impl Projection for LiveProjection {
+    type Model = Publisher;
+
+    fn name(&self) -> &'static str {
+        "live"
+    }
+    fn code_version(&self) -> u32 {
+        1
+    }
+    fn model(&self) -> &Publisher {
+        &self.model
+    }
+
+    async fn changes(&self, batch: &[Entry]) -> Result<Vec<Notice>, ProjectionError> {
+        self.rows_are_shown(batch).await;
+        let mut members = Members { timeline: &*self.timeline, known: HashMap::new() };
+        let mut notices = Vec::new();
+        for entry in batch {
+            match &entry.event {
+                Event::Chat(ChatEvent::DirectChatCreated { chat, by, with, .. }) => {
+                    let ids = Ids { chat_id: Some(*chat), ..Ids::default() };
+                    notices.push(notice(entry, What::Chat, ids, vec![*by, *with]));
+                }
+                Event::Chat(ChatEvent::MessageSent { chat, author, number, .. }) => {
+                    let ids = Ids {
+                        chat_id: Some(*chat),
+                        user_id: Some(*author),
+                        number: Some(*number),
+                        ..Ids::default()
+                    };
+                    notices.push(notice(entry, What::Message, ids, members.of(*chat).await?));
+                }
+                Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat, person, number, .. }) => {
+                    let ids = Ids {
+                        chat_id: Some(*chat),
+                        user_id: Some(*person),
+                        number: Some(*number),
+                        ..Ids::default()
+                    };
+                    notices.push(notice(entry, What::Read, ids, members.of(*chat).await?));
+                }
+                Event::Friendship(_) => notices.extend(self.noticed(entry).await?),
+                Event::User(event) => notices.extend(self.user(entry, event).await?),
+                Event::Session(event) => notices.extend(session(entry, event)),
+                Event::Account(_) | Event::Chronicle(_) => {}
+            }
+        }
+        Ok(notices)
+    }
+}
+
+/// The live engine as a read model without rows: it begins at the head, and writing is publishing.
+pub struct Publisher {
+    live: Arc<dyn Live>,
+    log: Arc<dyn Log>,
+}
+
+#[async_trait]
+impl ReadModel for Publisher {
+    type Change = Notice;
+
+    async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        Ok(None)
+    }
+
+    async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint, StoreError> {
+        let head = self.log.head().await.map_err(|error| StoreError::Engine {
+            engine: "live",
+            message: error.to_string(),
+        })?;
+        Ok(Checkpoint { position: head.position, event_id: head.event_id, ..fresh })
+    }
+
+    async fn write(&self, changes: Vec<Notice>, _: Checkpoint) -> Result<(), StoreError> {
+        self.live.publish(changes).await
+    }
+
+    async fn reset(&self, _: Checkpoint) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
