@@ -137,9 +137,7 @@ fn link(
     }
     state.evolve(event);
     *folded = entry.position;
-    let seen = pair
-        .both()
-        .map(|one| Seen { relation: state.seen_by(one), blocked: state.has_blocked(one) });
+    let seen = pair.both().map(|one| Seen { relation: state.seen_by(one), blocked: state.has_blocked(one) });
     let state = serde_json::to_string(state).map_err(|error| ProjectionError::poison(entry, error))?;
     Ok(Some(Change::Link { pair, state, seen, position: entry.position }))
 }

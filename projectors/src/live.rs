@@ -67,10 +67,8 @@ impl LiveProjection {
 
     /// Those of the two who may notice what happened at `position`.
     async fn noticed(&self, entry: &Entry) -> Result<Vec<Notice>, ProjectionError> {
-        let pair: Pair = entry
-            .aggregate_id
-            .parse()
-            .map_err(|why: String| ProjectionError::poison(entry, why))?;
+        let pair: Pair =
+            entry.aggregate_id.parse().map_err(|why: String| ProjectionError::poison(entry, why))?;
         let [low, high] = pair.both();
         let mut notices = Vec::new();
         for (person, other) in [(low, high), (high, low)] {
@@ -196,10 +194,11 @@ impl ReadModel for Publisher {
     }
 
     async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint, StoreError> {
-        let head = self.log.head().await.map_err(|error| StoreError::Engine {
-            engine: "live",
-            message: error.to_string(),
-        })?;
+        let head = self
+            .log
+            .head()
+            .await
+            .map_err(|error| StoreError::Engine { engine: "live", message: error.to_string() })?;
         Ok(Checkpoint { position: head.position, event_id: head.event_id, ..fresh })
     }
 

@@ -32,9 +32,13 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub enum Halt {
     #[error("its rows are a replay of log {held}, and this is log {log}")]
     OtherLog { held: Uuid, log: Uuid },
-    #[error("it shows position {shown}, and the log ends at {head}: the log was restored from a backup or replaced")]
+    #[error(
+        "it shows position {shown}, and the log ends at {head}: the log was restored from a backup or replaced"
+    )]
     Ahead { shown: u64, head: u64 },
-    #[error("it remembers event {held:?} at position {position}, where the log has {found:?}: the log is another history")]
+    #[error(
+        "it remembers event {held:?} at position {position}, where the log has {found:?}: the log is another history"
+    )]
     OtherHistory { position: u64, held: Option<EventId>, found: Option<EventId> },
     #[error("position {expected} is missing from the log: {found} came instead")]
     Hole { expected: u64, found: u64 },
@@ -119,9 +123,7 @@ impl<P: Projection> Runner<P> {
             let batch = self.read(shown.position).await?;
             let Some(last) = batch.last() else {
                 let quiet = written < shown.position;
-                let more = async {
-                    head.wait_for(|head| head.position > shown.position).await.is_ok()
-                };
+                let more = async { head.wait_for(|head| head.position > shown.position).await.is_ok() };
                 tokio::select! {
                     // A head that nobody moves any more belongs to a log that is being closed.
                     more = more => if !more { return Ok(()) },

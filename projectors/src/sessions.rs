@@ -90,11 +90,8 @@ fn change(entry: &Entry, event: &SessionEvent) -> Result<Change, ProjectionError
             Change::Refreshed { session_id: *session, generation: *generation, at: *at, position }
         }
         SessionEvent::RefreshReuseDetected { session, person, at, .. }
-        | SessionEvent::SessionRevoked { session, person, at, .. } => Change::Ended {
-            session_id: *session,
-            person: *person,
-            until: at.plus(TOKENS_RUN),
-            position,
-        },
+        | SessionEvent::SessionRevoked { session, person, at, .. } => {
+            Change::Ended { session_id: *session, person: *person, until: at.plus(TOKENS_RUN), position }
+        }
     })
 }

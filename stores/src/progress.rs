@@ -70,9 +70,7 @@ mod tests {
         progress.show("timeline", 7);
         let waiting = tokio::spawn({
             let progress = progress.clone();
-            async move {
-                progress.wait(&["timeline", "directory"], 7, Duration::from_secs(20)).await
-            }
+            async move { progress.wait(&["timeline", "directory"], 7, Duration::from_secs(20)).await }
         });
         progress.show("directory", 3);
         progress.show("directory", 9);

@@ -84,11 +84,9 @@ pub fn sessions(url: &str) -> Result<Arc<dyn Sessions>> {
 /// See [`Stores::open`].
 pub fn directory(url: &str) -> Result<Arc<dyn Directory>> {
     match scheme(url) {
-        ("sqlite", path) => Ok(Arc::new(opened(
-            "directory",
-            url,
-            SqliteDirectory::open(&file("directory", url, path)?),
-        )?)),
+        ("sqlite", path) => {
+            Ok(Arc::new(opened("directory", url, SqliteDirectory::open(&file("directory", url, path)?))?))
+        }
         _ => Err(unknown("directory", url, "sqlite:<file>")),
     }
 }

@@ -48,9 +48,7 @@ impl From<rusqlite::Error> for StoreError {
         match error {
             Sql::FromSqlConversionFailure(..)
             | Sql::IntegralValueOutOfRange(..)
-            | Sql::InvalidColumnType(..) => {
-                Self::Unreadable { engine: "sqlite", message: error.to_string() }
-            }
+            | Sql::InvalidColumnType(..) => Self::Unreadable { engine: "sqlite", message: error.to_string() },
             error => Self::Engine { engine: "sqlite", message: error.to_string() },
         }
     }
@@ -186,28 +184,24 @@ fn tune(connection: &Connection) -> Result<()> {
 }
 
 async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let stopped = |error: tokio::task::JoinError| StoreError::Engine {
-        engine: "sqlite",
-        message: error.to_string(),
-    };
+    let stopped =
+        |error: tokio::task::JoinError| StoreError::Engine { engine: "sqlite", message: error.to_string() };
     tokio::task::spawn_blocking(act).await.map_err(stopped)?
 }
 
 fn read_checkpoint(tx: &Transaction<'_>) -> rusqlite::Result<Option<Checkpoint>> {
-    tx.prepare_cached(
-        "SELECT log_id, generation, epoch, code_version, position, event_id FROM checkpoint",
-    )?
-    .query_row([], |row| {
-        Ok(Checkpoint {
-            log_id: id(row, 0)?,
-            generation: row.get(1)?,
-            epoch: row.get(2)?,
-            code_version: row.get(3)?,
-            position: row.get(4)?,
-            event_id: row.get::<_, Option<[u8; 16]>>(5)?.map(|id| EventId(Uuid::from_bytes(id))),
+    tx.prepare_cached("SELECT log_id, generation, epoch, code_version, position, event_id FROM checkpoint")?
+        .query_row([], |row| {
+            Ok(Checkpoint {
+                log_id: id(row, 0)?,
+                generation: row.get(1)?,
+                epoch: row.get(2)?,
+                code_version: row.get(3)?,
+                position: row.get(4)?,
+                event_id: row.get::<_, Option<[u8; 16]>>(5)?.map(|id| EventId(Uuid::from_bytes(id))),
+            })
         })
-    })
-    .optional()
+        .optional()
 }
 
 fn put_checkpoint(tx: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<()> {
@@ -237,10 +231,7 @@ pub(crate) fn id<T: From<Uuid>>(row: &Row<'_>, column: usize) -> rusqlite::Resul
 /// A sealed value from its token and its event's id.
 pub(crate) fn sealed(row: &Row<'_>, token: usize, event_id: usize) -> rusqlite::Result<Sealed> {
     let event_id = row.get::<_, Option<[u8; 16]>>(event_id)?;
-    Ok(Sealed {
-        token: row.get(token)?,
-        event_id: event_id.map(|id| EventId(Uuid::from_bytes(id))),
-    })
+    Ok(Sealed { token: row.get(token)?, event_id: event_id.map(|id| EventId(Uuid::from_bytes(id))) })
 }
 
 /// The event id beside a sealed value, as it is stored.

@@ -110,7 +110,12 @@ pub enum Change {
         position: u64,
     },
     /// The friendship's state as JSON, and what each of the two sees: first the lower id.
-    Link { pair: Pair, state: String, seen: [Seen; 2], position: u64 },
+    Link {
+        pair: Pair,
+        state: String,
+        seen: [Seen; 2],
+        position: u64,
+    },
 }
 
 /// Which list of linked people.

@@ -9,8 +9,7 @@ use domain::views::Relation;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::{
-    AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, Seen,
-    UserRow,
+    AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, Seen, UserRow,
 };
 use crate::error::Result;
 use crate::sqlite::{Schema, Sqlite, id, name_of, named};
@@ -146,12 +145,7 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
         }
         Change::Link { pair, state, seen, position } => {
             let [low, high] = pair.both();
-            tx.prepare_cached(PUT_LINK)?.execute((
-                low.0.as_bytes(),
-                high.0.as_bytes(),
-                state,
-                position,
-            ))?;
+            tx.prepare_cached(PUT_LINK)?.execute((low.0.as_bytes(), high.0.as_bytes(), state, position))?;
             let [of_low, of_high] = *seen;
             see(tx, (low, high), of_low, of_high.blocked, *position)?;
             see(tx, (high, low), of_high, of_low.blocked, *position)?;
@@ -232,9 +226,7 @@ impl Directory for SqliteDirectory {
 
     async fn by_nickname(&self, nickname_key: &str) -> Result<Option<UserRow>> {
         let key = nickname_key.to_owned();
-        self.0
-            .read(move |tx| Ok(tx.prepare_cached(BY_NICKNAME)?.query_row([key], user).optional()?))
-            .await
+        self.0.read(move |tx| Ok(tx.prepare_cached(BY_NICKNAME)?.query_row([key], user).optional()?)).await
     }
 
     async fn relations(&self, person: PersonId, others: &[PersonId]) -> Result<Vec<RelationRow>> {
@@ -331,9 +323,8 @@ impl Directory for SqliteDirectory {
                 for pair in pairs {
                     let [low, high] = pair.both();
                     let ids = [low.0.as_bytes(), high.0.as_bytes()];
-                    let link = by_pair.query_row(ids, |row| {
-                        Ok(LinkRow { state: row.get(0)?, position: row.get(1)? })
-                    });
+                    let link = by_pair
+                        .query_row(ids, |row| Ok(LinkRow { state: row.get(0)?, position: row.get(1)? }));
                     if let Some(link) = link.optional()? {
                         found.insert(pair, link);
                     }

@@ -53,7 +53,10 @@ impl Document {
 pub enum Change {
     Put(Document),
     /// Leaves an empty tombstone, so that an older document does not come back.
-    Remove { user_id: PersonId, position: u64 },
+    Remove {
+        user_id: PersonId,
+        position: u64,
+    },
 }
 
 /// What is looked for.

@@ -63,8 +63,7 @@ impl Fields {
         };
         let fields = Self {
             user_id: schema.add_text_field("user_id", STRING | STORED),
-            nickname: schema
-                .add_text_field("nickname", TextOptions::default().set_stored().set_fast("raw")),
+            nickname: schema.add_text_field("nickname", TextOptions::default().set_stored().set_fast("raw")),
             name: schema.add_text_field("name", STORED),
             folded: schema.add_text_field("folded", indexed()),
             token: schema.add_text_field("token", indexed()),
@@ -143,9 +142,7 @@ impl TantivySearch {
         act: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = self.0.clone();
-        tokio::task::spawn_blocking(move || act(&inner))
-            .await
-            .map_err(|error| folder_error(&error))?
+        tokio::task::spawn_blocking(move || act(&inner)).await.map_err(|error| folder_error(&error))?
     }
 
     async fn writing<T: Send + 'static>(
@@ -168,10 +165,9 @@ impl TantivySearch {
 impl Inner {
     fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         let Some(payload) = self.index.load_metas()?.payload else { return Ok(None) };
-        serde_json::from_str(&payload).map(Some).map_err(|error| StoreError::Unreadable {
-            engine: "tantivy",
-            message: error.to_string(),
-        })
+        serde_json::from_str(&payload)
+            .map(Some)
+            .map_err(|error| StoreError::Unreadable { engine: "tantivy", message: error.to_string() })
     }
 
     /// Makes what was written durable together with the checkpoint, and shown.
@@ -233,11 +229,7 @@ impl Inner {
         stages
     }
 
-    fn every_token(
-        &self,
-        query: &SearchQuery,
-        typos: impl Fn(usize) -> usize,
-    ) -> Box<dyn Query> {
+    fn every_token(&self, query: &SearchQuery, typos: impl Fn(usize) -> usize) -> Box<dyn Query> {
         let each = query.tokens.iter().map(|token| {
             let term = Term::from_field_text(self.fields.token, token);
             let prefix: Box<dyn Query> = Box::new(FuzzyTermQuery::new_prefix(term.clone(), 0, true));
@@ -260,8 +252,7 @@ impl Inner {
             if addresses.len() >= CANDIDATES {
                 break;
             }
-            let nearest = TopDocs::with_limit(CANDIDATES)
-                .order_by_string_fast_field("nickname", Order::Asc);
+            let nearest = TopDocs::with_limit(CANDIDATES).order_by_string_fast_field("nickname", Order::Asc);
             for (_, address) in searcher.search(&stage, &nearest)? {
                 if !addresses.contains(&address) {
                     addresses.push(address);

@@ -43,12 +43,26 @@ pub enum SessionState {
 #[derive(Clone, Debug)]
 pub enum Change {
     Started(SessionRow),
-    Refreshed { session_id: SessionId, generation: u64, at: Timestamp, position: u64 },
+    Refreshed {
+        session_id: SessionId,
+        generation: u64,
+        at: Timestamp,
+        position: u64,
+    },
     /// `until`: when its last access token has run out and the id may be forgotten.
-    Ended { session_id: SessionId, person: PersonId, until: Timestamp, position: u64 },
+    Ended {
+        session_id: SessionId,
+        person: PersonId,
+        until: Timestamp,
+        position: u64,
+    },
     /// Forgets sessions that ended and may be forgotten by now, and live ones that have run out:
     /// started or last refreshed before these times.
-    Forget { now: Timestamp, started_before: Timestamp, refreshed_before: Timestamp },
+    Forget {
+        now: Timestamp,
+        started_before: Timestamp,
+        refreshed_before: Timestamp,
+    },
 }
 
 /// The sessions engine.

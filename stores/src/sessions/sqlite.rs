@@ -86,9 +86,9 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
             session.generation,
             session.position,
         ))?,
-        Change::Refreshed { session_id, generation, at, position } => tx
-            .prepare_cached(REFRESH)?
-            .execute((session_id.0.as_bytes(), generation, at.0, position))?,
+        Change::Refreshed { session_id, generation, at, position } => {
+            tx.prepare_cached(REFRESH)?.execute((session_id.0.as_bytes(), generation, at.0, position))?
+        }
         Change::Ended { session_id, person, until, position } => tx.prepare_cached(END)?.execute((
             session_id.0.as_bytes(),
             person.0.as_bytes(),

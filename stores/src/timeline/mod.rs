@@ -93,10 +93,21 @@ pub enum Change {
         created_at: Timestamp,
         position: u64,
     },
-    Joined { chat_id: ChatId, person: PersonId, role: Role, joined_number: u64, position: u64 },
+    Joined {
+        chat_id: ChatId,
+        person: PersonId,
+        role: Role,
+        joined_number: u64,
+        position: u64,
+    },
     /// Also moves the chat's head and its author's read number.
     Sent(MessageRow),
-    Read { chat_id: ChatId, person: PersonId, number: u64, position: u64 },
+    Read {
+        chat_id: ChatId,
+        person: PersonId,
+        number: u64,
+        position: u64,
+    },
 }
 
 /// Which messages are kept where more match than `limit`.
@@ -122,8 +133,13 @@ pub struct MessageQuery {
 pub enum Changed {
     /// The chat was created, or somebody joined it.
     Chat,
-    Message { number: u64 },
-    Read { person: PersonId, number: u64 },
+    Message {
+        number: u64,
+    },
+    Read {
+        person: PersonId,
+        number: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,11 +178,7 @@ pub trait Timeline: ReadModel<Change = Change> {
     async fn message(&self, chat_id: ChatId, number: u64) -> Result<Option<MessageRow>>;
 
     /// Those of `numbers` that exist, in no order.
-    async fn messages_by_number(
-        &self,
-        chat_id: ChatId,
-        numbers: &[u64],
-    ) -> Result<Vec<MessageRow>>;
+    async fn messages_by_number(&self, chat_id: ChatId, numbers: &[u64]) -> Result<Vec<MessageRow>>;
 
     /// What changed in the chat after `position`. Of what somebody read, the last alone.
     async fn feed_since(&self, chat_id: ChatId, position: u64, limit: usize) -> Result<Feed>;

@@ -7,8 +7,8 @@ use domain::views::ChatKind;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::{
-    Changed, ChatOf, ChatRow, Feed, FeedEntry, Keep, MemberRow, MessageQuery, MessageRow,
-    SqliteTimeline, Timeline,
+    Changed, ChatOf, ChatRow, Feed, FeedEntry, Keep, MemberRow, MessageQuery, MessageRow, SqliteTimeline,
+    Timeline,
 };
 use crate::error::Result;
 use crate::sqlite::{id, named, sealed};
@@ -72,11 +72,7 @@ fn chat_by_id(tx: &Transaction<'_>, chat_id: ChatId) -> Result<Option<ChatRow>> 
     Ok(tx.prepare_cached(CHAT)?.query_row([chat_id.0.as_bytes()], chat).optional()?)
 }
 
-fn member_by_id(
-    tx: &Transaction<'_>,
-    chat_id: ChatId,
-    person: PersonId,
-) -> Result<Option<MemberRow>> {
+fn member_by_id(tx: &Transaction<'_>, chat_id: ChatId, person: PersonId) -> Result<Option<MemberRow>> {
     let found = tx
         .prepare_cached(&format!("{MEMBERS} WHERE person = ?1 AND chat_id = ?2"))?
         .query_row([person.0.as_bytes(), chat_id.0.as_bytes()], member)
@@ -85,17 +81,12 @@ fn member_by_id(
 }
 
 fn members_of(tx: &Transaction<'_>, chat_id: ChatId) -> Result<Vec<MemberRow>> {
-    let mut found =
-        tx.prepare_cached(&format!("{MEMBERS} WHERE chat_id = ?1 ORDER BY person"))?;
+    let mut found = tx.prepare_cached(&format!("{MEMBERS} WHERE chat_id = ?1 ORDER BY person"))?;
     let rows = found.query_map([chat_id.0.as_bytes()], member)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn message_by_number(
-    tx: &Transaction<'_>,
-    chat_id: ChatId,
-    number: u64,
-) -> Result<Option<MessageRow>> {
+fn message_by_number(tx: &Transaction<'_>, chat_id: ChatId, number: u64) -> Result<Option<MessageRow>> {
     let found = tx
         .prepare_cached(&format!("{MESSAGES} AND number = ?2"))?
         .query_row((chat_id.0.as_bytes(), number), message)
@@ -135,11 +126,7 @@ fn first_at(tx: &Transaction<'_>, chat_id: ChatId, time: Timestamp) -> Result<u6
     Ok(low)
 }
 
-fn messages(
-    tx: &Transaction<'_>,
-    chat_id: ChatId,
-    query: &MessageQuery,
-) -> Result<Vec<MessageRow>> {
+fn messages(tx: &Transaction<'_>, chat_id: ChatId, query: &MessageQuery) -> Result<Vec<MessageRow>> {
     let mut first = query.after.map_or(1, |after| after.saturating_add(1));
     let mut end = query.before.unwrap_or(u64::MAX);
     if let Some(from) = query.from {
@@ -153,12 +140,10 @@ fn messages(
         Keep::Oldest => "ASC",
         Keep::Newest => "DESC",
     };
-    let sql =
-        format!("{MESSAGES} AND number >= ?2 AND number < ?3 ORDER BY number {order} LIMIT ?4");
+    let sql = format!("{MESSAGES} AND number >= ?2 AND number < ?3 ORDER BY number {order} LIMIT ?4");
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let mut statement = tx.prepare_cached(&sql)?;
-    let rows = statement
-        .query_map((chat_id.0.as_bytes(), column(first), column(end), limit), message)?;
+    let rows = statement.query_map((chat_id.0.as_bytes(), column(first), column(end), limit), message)?;
     let mut found: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
     if query.keep == Keep::Newest {
         found.reverse();
@@ -173,9 +158,8 @@ fn sent_since(
     position: u64,
     limit: usize,
 ) -> Result<Option<Vec<FeedEntry>>> {
-    let mut statement = tx.prepare_cached(
-        "SELECT number, position FROM messages WHERE chat_id = ?1 ORDER BY number DESC",
-    )?;
+    let mut statement =
+        tx.prepare_cached("SELECT number, position FROM messages WHERE chat_id = ?1 ORDER BY number DESC")?;
     let mut rows = statement.query([chat_id.0.as_bytes()])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -191,12 +175,7 @@ fn sent_since(
     Ok(Some(found))
 }
 
-fn feed_since(
-    tx: &Transaction<'_>,
-    chat_id: ChatId,
-    position: u64,
-    limit: usize,
-) -> Result<Feed> {
+fn feed_since(tx: &Transaction<'_>, chat_id: ChatId, position: u64, limit: usize) -> Result<Feed> {
     let too_many = Feed { entries: Vec::new(), complete: false };
     let Some(mut entries) = sent_since(tx, chat_id, position, limit)? else {
         return Ok(too_many);
@@ -210,9 +189,9 @@ fn feed_since(
         entries.push(entry?);
     }
     let mut joined = tx.prepare_cached(JOINED_SINCE)?;
-    for entry in joined.query_map(since, |row| {
-        Ok(FeedEntry { position: row.get(0)?, changed: Changed::Chat })
-    })? {
+    for entry in
+        joined.query_map(since, |row| Ok(FeedEntry { position: row.get(0)?, changed: Changed::Chat }))?
+    {
         entries.push(entry?);
     }
     if entries.len() > limit {
@@ -269,11 +248,7 @@ impl Timeline for SqliteTimeline {
         self.0.read(move |tx| message_by_number(tx, chat_id, number)).await
     }
 
-    async fn messages_by_number(
-        &self,
-        chat_id: ChatId,
-        numbers: &[u64],
-    ) -> Result<Vec<MessageRow>> {
+    async fn messages_by_number(&self, chat_id: ChatId, numbers: &[u64]) -> Result<Vec<MessageRow>> {
         let numbers = numbers.to_vec();
         self.0
             .read(move |tx| {

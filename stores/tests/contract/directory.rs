@@ -108,15 +108,14 @@ async fn a_profile_is_found_by_id_and_by_nickname(open: Open<'_, dyn Directory>)
 }
 
 async fn an_edit_changes_only_what_it_names(open: Open<'_, dyn Directory>) {
-    let edited = |nickname: Option<&str>, name: Option<&str>, about: Option<&str>, position| {
-        Change::UserEdited {
+    let edited =
+        |nickname: Option<&str>, name: Option<&str>, about: Option<&str>, position| Change::UserEdited {
             user_id: person(1),
             nickname: nickname.map(|it| NicknameText { nickname: it.into(), key: it.to_lowercase() }),
             name: name.map(|it| NameText { name: it.into(), sort_key: it.to_lowercase() }),
             about: about.map(str::to_owned),
             position,
-        }
-    };
+        };
     let store = written(open, vec![Change::User(user(1, "ann", 1))], 1).await;
     let changes = vec![
         edited(Some("Anna"), None, None, 2),
@@ -224,8 +223,7 @@ async fn whoever_was_away_learns_what_changed(open: Open<'_, dyn Directory>) {
     ];
     let store = written(open, changes, 10).await;
     let changed = async |position, limit| {
-        let found =
-            store.relations_changed_since(person(1), position, limit).await.expect("an answer");
+        let found = store.relations_changed_since(person(1), position, limit).await.expect("an answer");
         found.into_iter().map(|it| (it.user.nickname, it.relation.relation)).collect::<Vec<_>>()
     };
     let (cid, dan, bob) = (

@@ -1,6 +1,6 @@
 //! Engines are picked by URL and by nothing else.
 
-use stores::{Stores, StoreError, Urls};
+use stores::{StoreError, Stores, Urls};
 
 #[test]
 fn an_engine_that_is_not_ours_is_refused_by_name() {

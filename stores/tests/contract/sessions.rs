@@ -46,7 +46,6 @@ async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Sessions>) {
     assert_eq!(state(&*open(), 1).await, SessionState::Live(started(1, 7)));
 }
 
-
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Sessions>) {
     let store = open();
     checkpoint::refuses_a_stale_writer(&*store, Change::Started(started(1, 7)), ended(1, 8)).await;
@@ -86,12 +85,8 @@ async fn an_old_change_written_again_changes_nothing(open: Open<'_, dyn Sessions
     store.take_over(fresh()).await.expect("taken over");
     let refreshed =
         Change::Refreshed { session_id: session(2), generation: 2, at: Timestamp(9), position: 4 };
-    let changes = vec![
-        Change::Started(started(1, 1)),
-        Change::Started(started(2, 2)),
-        ended(1, 3),
-        refreshed,
-    ];
+    let changes =
+        vec![Change::Started(started(1, 1)), Change::Started(started(2, 2)), ended(1, 3), refreshed];
     store.write(changes.clone(), at(4, 1)).await.expect("written");
     // Lost its last seconds: an ended session must not live again while it catches up.
     store.write(changes[..2].to_vec(), at(2, 1)).await.expect("written");

@@ -212,9 +212,7 @@ async fn the_feed_tells_what_came_after_a_position(open: Open<'_, dyn Timeline>)
     let mut changes = created(1, 3);
     changes.extend([sent(1, 1, 4), sent(2, 1, 5), read(2, 1, 6), read(2, 2, 7), sent(3, 2, 8)]);
     let store = written(open, changes, 8).await;
-    let feed = async |position, limit| {
-        store.feed_since(chat(1), position, limit).await.expect("an answer")
-    };
+    let feed = async |position, limit| store.feed_since(chat(1), position, limit).await.expect("an answer");
     let (message, read) = (
         |position, number| FeedEntry { position, changed: Changed::Message { number } },
         FeedEntry { position: 7, changed: Changed::Read { person: person(2), number: 2 } },
@@ -224,11 +222,7 @@ async fn the_feed_tells_what_came_after_a_position(open: Open<'_, dyn Timeline>)
     assert_eq!(since_4.entries, [message(5, 2), read, message(8, 3)], "the last mark alone");
     assert_eq!(feed(7, 9).await.entries, [message(8, 3)]);
     assert!(feed(8, 9).await.entries.is_empty());
-    assert_eq!(
-        feed(2, 9).await.entries[0],
-        FeedEntry { position: 3, changed: Changed::Chat },
-        "a new chat"
-    );
+    assert_eq!(feed(2, 9).await.entries[0], FeedEntry { position: 3, changed: Changed::Chat }, "a new chat");
     assert!(feed(4, 3).await.complete);
     assert!(!feed(4, 2).await.complete);
     assert!(!feed(4, 1).await.complete);

@@ -1,0 +1,6 @@
+//! Projections over a real log: SQLite, a key store, the embedded engines.
+
+mod history;
+mod meaning;
+mod notices;
+mod world;

@@ -1,0 +1,303 @@
+//! A log, its keys and its read models under one folder, and people who do things.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use chronicle::entropy::Entropy;
+use chronicle::keys::{Keyring, Place, SqliteKeyStore, create_master_key, subject_of};
+use chronicle::log::sqlite::SqliteLog;
+use chronicle::log::{Appended, Batch, Head, Log, Recorded};
+use domain::Timestamp;
+use domain::account::AccountEvent;
+use domain::aggregate::Event;
+use domain::chat::ChatEvent;
+use domain::friendship::FriendshipEvent;
+use domain::ids::{ChatId, EventId, MessageId, Pair, PersonId, SessionId};
+use domain::personal::{Address, Device, Email, Name, Nickname, Personals, Text, Verifier};
+use domain::read_marker::ReadMarkerEvent;
+use domain::session::{Method, SessionEvent, WhyRevoked};
+use domain::user::UserEvent;
+use projectors::{Context, Running};
+use stores::{Stores, Urls};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const ROWS: [&str; 4] = ["sessions", "directory", "timeline", "search"];
+pub const ANN: PersonId = PersonId(Uuid::from_u128(0xA));
+pub const BOB: PersonId = PersonId(Uuid::from_u128(0xB));
+pub const CHAT: ChatId = ChatId(Uuid::from_u128(0xC));
+
+/// Bytes that never repeat.
+struct Counting(AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill_with(|| self.0.fetch_add(7, Ordering::Relaxed).wrapping_mul(13));
+    }
+}
+
+pub struct World {
+    pub folder: TempDir,
+    pub log: Arc<dyn Log>,
+    pub log_id: Uuid,
+    pub keyring: Keyring,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log_id = Uuid::from_u128(0x106);
+        let entropy: Arc<dyn Entropy> = Arc::new(Counting(AtomicU8::new(1)));
+        let master = create_master_key(&folder.path().join("master.key"), &*entropy).expect("a key");
+        let store = SqliteKeyStore::open(&folder.path().join("keys.db")).expect("a key store");
+        let keyring = Keyring::begin(Arc::new(store), &master, log_id, entropy).expect("a keyring");
+        let log = SqliteLog::open(&folder.path().join("log.db")).expect("a log");
+        Self { folder, log, log_id, keyring }
+    }
+
+    /// Opens the read models that lie in a folder of this name.
+    pub fn open(&self, name: &str) -> Context {
+        let data: PathBuf = self.folder.path().join(name);
+        std::fs::create_dir_all(&data).expect("a folder");
+        let stores = Stores::open(&Urls::embedded(&data)).expect("stores");
+        Context { log: self.log.clone(), log_id: self.log_id, keyring: self.keyring.clone(), stores }
+    }
+
+    /// As [`Self::open`], once whoever had them open has let go (of tantivy's lock, last).
+    pub async fn open_after_a_kill(&self, name: &str) -> Context {
+        let data = self.folder.path().join(name);
+        let opened = async {
+            loop {
+                if let Ok(stores) = Stores::open(&Urls::embedded(&data)) {
+                    return stores;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let stores = tokio::time::timeout(PATIENCE, opened).await.expect("they let go in time");
+        Context { log: self.log.clone(), log_id: self.log_id, keyring: self.keyring.clone(), stores }
+    }
+
+    /// Seals and appends one event; answers its position.
+    pub async fn append(&self, event: Event) -> u64 {
+        let recorded = self.record(event).await;
+        self.append_recorded(recorded).await
+    }
+
+    pub async fn append_all(&self, events: impl IntoIterator<Item = Event>) -> u64 {
+        let mut last = 0;
+        for event in events {
+            last = self.append(event).await;
+        }
+        last
+    }
+
+    pub async fn append_recorded(&self, recorded: Recorded) -> u64 {
+        let fence = self.log.head().await.expect("a head");
+        let position = recorded.position;
+        let batch = Batch { events: vec![recorded], ..Batch::default() };
+        let appended = self.log.append(fence, Arc::new(batch)).await.expect("an answer");
+        assert_eq!(appended, Appended::Committed);
+        position
+    }
+
+    /// An event as it would follow the head.
+    pub async fn record(&self, mut event: Event) -> Recorded {
+        let Head { position, .. } = self.log.head().await.expect("a head");
+        let position = position + 1;
+        let event_id = EventId(Uuid::from_u128(0xE0_0000 + u128::from(position)));
+        let (kind, aggregate_id) = (event.kind().name(), stream(&event));
+        let place = |field| Place {
+            log_id: self.log_id,
+            aggregate_type: kind,
+            aggregate_id: &aggregate_id,
+            event_id,
+            field,
+        };
+        event.personals(&mut |field, person, value| {
+            self.keyring.ensure(&subject_of(person)).expect("a key");
+            let clear = value.clear().expect("it is clear yet");
+            value.seal(self.keyring.seal(&place(field), person, &clear).expect("sealed"), event_id);
+        });
+        Recorded {
+            position,
+            event_id,
+            recorded_at: at(position),
+            aggregate_type: kind.to_owned(),
+            aggregate_id: aggregate_id.clone(),
+            // One a stream is what the log asks for; what it is does not matter here.
+            sequence: position,
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload: event.encode().expect("sealed"),
+            metadata: "{}".to_owned(),
+        }
+    }
+}
+
+fn stream(event: &Event) -> String {
+    match event {
+        Event::Account(AccountEvent::AccountRegistered { person, .. })
+        | Event::Account(AccountEvent::PasswordChanged { person, .. })
+        | Event::User(UserEvent::UserCreated { person, .. })
+        | Event::User(UserEvent::InfoEdited { person, .. }) => person.to_string(),
+        Event::Session(
+            SessionEvent::SessionStarted { session, .. }
+            | SessionEvent::SessionRefreshed { session, .. }
+            | SessionEvent::RefreshReuseDetected { session, .. }
+            | SessionEvent::SessionRevoked { session, .. },
+        ) => session.to_string(),
+        Event::Friendship(event) => {
+            let (a, b) = match event {
+                FriendshipEvent::FriendRequested { from, to, .. } => (from, to),
+                FriendshipEvent::FriendAccepted { by, from, .. }
+                | FriendshipEvent::FriendDeclined { by, from, .. } => (by, from),
+                FriendshipEvent::FriendRemoved { by, other, .. }
+                | FriendshipEvent::PersonBlocked { by, other, .. }
+                | FriendshipEvent::PersonUnblocked { by, other, .. } => (by, other),
+            };
+            Pair::of(*a, *b).expect("two people").to_string()
+        }
+        Event::Chat(ChatEvent::DirectChatCreated { chat, .. } | ChatEvent::MessageSent { chat, .. }) => {
+            chat.to_string()
+        }
+        Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat, person, .. }) => {
+            domain::ids::read_marker_id(*chat, *person)
+        }
+        Event::Chronicle(_) => "chronicle".to_owned(),
+    }
+}
+
+/// Projections at work until dropped or stopped.
+pub struct Work {
+    pub context: Context,
+    pub running: Running,
+    pub stop: CancellationToken,
+}
+
+impl Work {
+    pub fn begin(context: Context) -> Self {
+        let stop = CancellationToken::new();
+        let running = projectors::start(&context, &stop);
+        Self { context, running, stop }
+    }
+
+    pub async fn shows(&self, position: u64) {
+        let shown = self.context.stores.progress.wait(&ROWS, position, PATIENCE).await;
+        assert!(shown >= position, "{:?} within {PATIENCE:?}", self.context.stores.progress.all());
+    }
+
+    /// Waits until every task has ended.
+    pub async fn end(mut self) -> Context {
+        self.stop.cancel();
+        while let Some((name, ended)) = self.running.ended().await {
+            assert!(ended.is_ok(), "{name}: {ended:?}");
+        }
+        self.context
+    }
+}
+
+pub fn at(position: u64) -> Timestamp {
+    Timestamp(1_800_000_000 * Timestamp::SECOND + position as i64)
+}
+
+pub fn registered(person: PersonId, email: &str) -> Event {
+    let (email, verifier) = (Email(email.into()).into(), Verifier("$argon2id$".into()).into());
+    Event::Account(AccountEvent::AccountRegistered { person, email, verifier })
+}
+
+pub fn created(person: PersonId, nickname: &str, name: &str) -> Event {
+    let (nickname, name) = (Nickname(nickname.into()).into(), Name(name.into()).into());
+    Event::User(UserEvent::UserCreated { person, nickname, name })
+}
+
+pub fn renamed(person: PersonId, nickname: Option<&str>, name: Option<&str>) -> Event {
+    Event::User(UserEvent::InfoEdited {
+        person,
+        nickname: nickname.map(|it| Nickname(it.into()).into()),
+        name: name.map(|it| Name(it.into()).into()),
+        about: None,
+    })
+}
+
+pub fn signed_in(person: PersonId, session: SessionId) -> Event {
+    Event::Session(SessionEvent::SessionStarted {
+        session,
+        person,
+        method: Method::Password,
+        device: Device("Firefox".into()).into(),
+        address: Address("192.0.2.1".into()).into(),
+        at: at(0),
+    })
+}
+
+pub fn signed_out(person: PersonId, session: SessionId) -> Event {
+    let why = WhyRevoked::SignedOut;
+    Event::Session(SessionEvent::SessionRevoked { session, person, why, at: at(0) })
+}
+
+pub fn requested(from: PersonId, to: PersonId) -> Event {
+    Event::Friendship(FriendshipEvent::FriendRequested { from, to, at: at(0) })
+}
+
+pub fn accepted(by: PersonId, from: PersonId) -> Event {
+    Event::Friendship(FriendshipEvent::FriendAccepted { by, from, at: at(0) })
+}
+
+pub fn declined(by: PersonId, from: PersonId) -> Event {
+    Event::Friendship(FriendshipEvent::FriendDeclined { by, from, at: at(0) })
+}
+
+pub fn blocked(by: PersonId, other: PersonId) -> Event {
+    Event::Friendship(FriendshipEvent::PersonBlocked { by, other, at: at(0) })
+}
+
+pub fn chat_created(by: PersonId, with: PersonId) -> Event {
+    Event::Chat(ChatEvent::DirectChatCreated { chat: CHAT, by, with, at: at(0) })
+}
+
+pub fn sent(author: PersonId, number: u64, text: &str) -> Event {
+    Event::Chat(ChatEvent::MessageSent {
+        chat: CHAT,
+        author,
+        message_id: MessageId(Uuid::from_u128(0x3E55 + u128::from(number))),
+        number,
+        text: Text(text.into()).into(),
+        sent_at: at(number),
+        reply_to: None,
+    })
+}
+
+pub fn read(person: PersonId, number: u64) -> Event {
+    Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat: CHAT, person, number, at: at(0) })
+}
+
+/// Two who became friends and talked; every kind of event at least once.
+pub fn a_story() -> Vec<Event> {
+    let session = |n| SessionId(Uuid::from_u128(n));
+    vec![
+        registered(ANN, "ann@example.org"),
+        created(ANN, "ann", "Ann Lee"),
+        signed_in(ANN, session(1)),
+        registered(BOB, "bob@example.org"),
+        created(BOB, "bob", "Bob"),
+        signed_in(BOB, session(2)),
+        requested(ANN, BOB),
+        declined(BOB, ANN),
+        requested(BOB, ANN),
+        accepted(ANN, BOB),
+        chat_created(ANN, BOB),
+        sent(ANN, 1, "Hello"),
+        sent(BOB, 2, "Hello yourself"),
+        sent(ANN, 3, "How are you?"),
+        read(BOB, 3),
+        renamed(BOB, Some("bobby"), None),
+        renamed(BOB, None, Some("Robert")),
+        signed_out(BOB, session(2)),
+        sent(BOB, 4, "Well"),
+    ]
+}
