@@ -37,7 +37,8 @@ pub fn add_all(assets: &mut Assets, frontend: &Path, bound: Bound) -> Result<()>
     let template = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let tags = tags(&style, &js, &wasm, &boot);
     let page = rename(&fill(&template, &tags)?, &statics);
-    let shell = [style, js, wasm, boot].map(|file| format!("/{file}"));
+    let mut shell: Vec<String> = [style, js, wasm, boot].iter().map(|file| format!("/{file}")).collect();
+    shell.extend(statics.into_iter().map(|(_, file)| file));
     let worker = worker(&shell, &page)?;
     assets.add_plain("index.html", page.into_bytes(), true)?;
     assets.add_plain(WORKER, worker.into_bytes(), false)?;
