@@ -9,6 +9,7 @@ use crate::entropy::Entropy;
 /// Bytes of a nonce.
 pub(super) const NONCE: usize = 24;
 /// Bytes of a tag.
+#[cfg(test)]
 pub(super) const TAG: usize = 16;
 
 /// 32 secret bytes, zeroed when dropped.
