@@ -1,0 +1,8 @@
+//! The commands against a real log, key store and executor in a temporary folder. The gateway is
+//! not here: a small stand-in hands over who asks.
+
+mod chats;
+mod people;
+mod protocol;
+mod sign_in;
+mod stack;
