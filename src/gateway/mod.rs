@@ -6,7 +6,7 @@
 //! ([`credentials`], [`standing`]). Handlers find `domain::caller::Client` in every request's
 //! extensions and `domain::caller::Caller` in those that are signed in.
 //!
-//! Everything outside is a port in [`Gateway`].
+//! Everything outside is a port in [`Gateway`]; [`ports`] holds the real ones.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +18,7 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use domain::caller::RequestId;
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use futures::FutureExt;
@@ -30,6 +31,7 @@ pub mod credentials;
 pub mod csrf;
 pub mod origin;
 pub mod pages;
+pub mod ports;
 pub mod rejections;
 pub mod standing;
 
@@ -64,8 +66,9 @@ pub fn layer(gateway: Gateway, router: Router) -> Router {
     router.layer(from_fn_with_state(gateway, gate))
 }
 
-async fn gate(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = (gateway.request_id)();
+    request.extensions_mut().insert(RequestId(id));
     // The route's pattern and never the path, which names people and chats.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", %id, method = %request.method(), route);

@@ -1,0 +1,161 @@
+//! The configuration: one struct, every variable documented where it stands.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use command_api::Registration;
+use ipnet::IpNet;
+use stores::Urls;
+
+use crate::gateway::PublicUrl;
+
+/// A messenger whose every state is a replay of its chronicle.
+#[derive(Debug, clap::Parser)]
+#[command(name = "letopis", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub config: Config,
+}
+
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Everything in one process (the default).
+    Serve,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+/// Every variable. An engine that is not set is embedded, under `LETOPIS_DATA`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// Address and port to listen on.
+    #[arg(long, env = "LETOPIS_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The folder of everything that is embedded.
+    #[arg(long, env = "LETOPIS_DATA", default_value = "./data")]
+    pub data: PathBuf,
+    /// What browsers call this installation; `http://` and the listener's address if not set.
+    #[arg(long, env = "LETOPIS_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// The log: `sqlite:<file>`.
+    #[arg(long, env = "LETOPIS_LOG_URL")]
+    pub log_url: Option<String>,
+    /// The key store, never in the log's database: `sqlite:<file>`.
+    #[arg(long, env = "LETOPIS_KEYS_URL")]
+    pub keys_url: Option<String>,
+    /// Sessions and revocations: `sqlite:<file>`.
+    #[arg(long, env = "LETOPIS_SESSIONS_URL")]
+    pub sessions_url: Option<String>,
+    /// Users, friendships, blocks: `sqlite:<file>`.
+    #[arg(long, env = "LETOPIS_DIRECTORY_URL")]
+    pub directory_url: Option<String>,
+    /// Search for people: `tantivy:<folder>`.
+    #[arg(long, env = "LETOPIS_SEARCH_URL")]
+    pub search_url: Option<String>,
+    /// Chats and messages: `sqlite:<file>`.
+    #[arg(long, env = "LETOPIS_TIMELINE_URL")]
+    pub timeline_url: Option<String>,
+    /// What changed, to whose screens: `memory:`.
+    #[arg(long, env = "LETOPIS_LIVE_URL")]
+    pub live_url: Option<String>,
+    /// The file of the master key; made at the first start over an empty data folder, mode 0600.
+    #[arg(long, env = "LETOPIS_MASTER_KEY")]
+    pub master_key: Option<PathBuf>,
+    /// Who may register: `open`, `domains:<host>,<host>` or `closed`.
+    #[arg(long, env = "LETOPIS_REGISTRATION", default_value = "open")]
+    pub registration: Registration,
+    /// Networks of proxies whose X-Forwarded-For is believed, comma-separated (`10.0.0.0/8`).
+    #[arg(long, env = "LETOPIS_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpNet>,
+    /// `off` lifts every throttle; for benches and tests, and refused unless listener and public
+    /// URL are loopback.
+    #[arg(long, env = "LETOPIS_RATE_LIMIT", value_enum, default_value = "on")]
+    pub rate_limit: Switch,
+}
+
+/// Variables of the design whose parts this version does not have. Set, they would promise
+/// something; so they are refused.
+const NOT_YET: &[&str] = &["LETOPIS_BLOBS_URL", "LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"];
+
+/// # Errors
+/// If one of the variables is set that this version can't honour.
+pub fn refuse_what_is_not_there_yet() -> anyhow::Result<()> {
+    for name in NOT_YET {
+        if std::env::var_os(name).is_some() {
+            bail!("{name} is set, and this version of letopis has nothing for it yet: unset it");
+        }
+    }
+    Ok(())
+}
+
+impl Config {
+    /// The file of an `sqlite:` URL, or the embedded one under the data folder.
+    fn sqlite(&self, variable: &str, url: Option<&String>, embedded: &str) -> anyhow::Result<PathBuf> {
+        match url {
+            None => Ok(self.data.join(embedded)),
+            Some(url) => match url.strip_prefix("sqlite:") {
+                Some(path) if !path.is_empty() => Ok(path.into()),
+                _ => bail!("{variable}={url} names no engine of this version: use sqlite:<file>, or unset it"),
+            },
+        }
+    }
+
+    /// # Errors
+    /// A URL that names no engine of this version.
+    pub fn log_file(&self) -> anyhow::Result<PathBuf> {
+        self.sqlite("LETOPIS_LOG_URL", self.log_url.as_ref(), "log.db")
+    }
+
+    /// # Errors
+    /// A URL that names no engine of this version, or the log's own file.
+    pub fn keys_file(&self) -> anyhow::Result<PathBuf> {
+        let keys = self.sqlite("LETOPIS_KEYS_URL", self.keys_url.as_ref(), "keys.db")?;
+        if keys == self.log_file()? {
+            bail!("LETOPIS_KEYS_URL and LETOPIS_LOG_URL name one file: keys never lie in the log's database");
+        }
+        Ok(keys)
+    }
+
+    pub fn master_key_file(&self) -> PathBuf {
+        self.master_key.clone().unwrap_or_else(|| self.data.join("master.key"))
+    }
+
+    /// Where the projections are; all of it may be deleted, and is built again from the log.
+    pub fn projections(&self) -> PathBuf {
+        self.data.join("projections")
+    }
+
+    pub fn urls(&self) -> Urls {
+        let Urls { sessions, directory, timeline, search, live } = Urls::embedded(&self.projections());
+        let or = |url: &Option<String>, embedded| url.clone().unwrap_or(embedded);
+        Urls {
+            sessions: or(&self.sessions_url, sessions),
+            directory: or(&self.directory_url, directory),
+            timeline: or(&self.timeline_url, timeline),
+            search: or(&self.search_url, search),
+            live: or(&self.live_url, live),
+        }
+    }
+
+    /// What browsers call the installation when it listens on `bound`.
+    ///
+    /// # Errors
+    /// A URL that is none, or `LETOPIS_RATE_LIMIT=off` on anything but loopback.
+    pub fn public(&self, bound: SocketAddr) -> anyhow::Result<PublicUrl> {
+        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
+        let public = PublicUrl::parse(&url)
+            .with_context(|| format!("LETOPIS_PUBLIC_URL={url} is not of the form https://host[:port]"))?;
+        let host = public.origin.split_once("://").map_or("", |(_, host)| host);
+        if self.rate_limit == Switch::Off && !(bound.ip().is_loopback() && crate::gateway::origin::is_loopback(host)) {
+            bail!("LETOPIS_RATE_LIMIT=off is for loopback alone, and LETOPIS_LISTEN or LETOPIS_PUBLIC_URL is not");
+        }
+        Ok(public)
+    }
+}

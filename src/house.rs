@@ -1,0 +1,117 @@
+//! Opening the data folder: its lock, the master key, the key store, the log. What does not belong
+//! together is refused by name.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use chronicle::keys::{KeyStore, Keyring, MasterKey, SqliteKeyStore, create_master_key, read_master_key};
+use chronicle::log::Log;
+use chronicle::log::sqlite::SqliteLog;
+use chronicle::opening::{log_id, open_chronicle};
+use chronicle::{Clock, entropy::Entropy};
+use uuid::Uuid;
+
+use crate::config::Config;
+
+/// How long a start waits for the one before it to let go of the folder.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The folder, opened. The lock is held until it is dropped; the kernel lets go of a killed
+/// process's.
+pub struct House {
+    pub log: Arc<dyn Log>,
+    pub log_id: Uuid,
+    pub keyring: Keyring,
+    _lock: File,
+}
+
+impl House {
+    /// Opens the folder, and makes what an empty one lacks.
+    ///
+    /// # Errors
+    /// Another process has it; the master key is missing over existing data; log, key store and
+    /// master key are not of one installation; a log of a newer format.
+    pub async fn open(config: &Config, clock: &dyn Clock, entropy: Arc<dyn Entropy>) -> anyhow::Result<Self> {
+        let data = &config.data;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
+            .with_context(|| format!("LETOPIS_DATA={} can't be made", data.display()))?;
+        let lock = lock(&data.join("lock")).await?;
+        let (log_file, keys_file) = (config.log_file()?, config.keys_file()?);
+        let is_new = !has_content(&log_file) && !has_content(&keys_file);
+        let master = master_key(&config.master_key_file(), is_new, &*entropy)?;
+
+        let log = SqliteLog::open(&log_file).context("the log can't be opened")?;
+        let known = log_id(&*log).await.context("the log can't be opened")?;
+        let store = Arc::new(SqliteKeyStore::open(&keys_file).context("the key store can't be opened")?);
+        let begun = store.identity().context("the key store can't be read")?.map(|identity| identity.log_id);
+        let keyring = match (known, begun) {
+            (Some(log_id), None) => bail!(
+                "log {log_id} has no key store: {} is empty. Restore it from the backup that belongs to this log",
+                keys_file.display()
+            ),
+            // A start that was cut short between the two goes on here.
+            (known, Some(begun)) => Keyring::unlock(store, &master, known.unwrap_or(begun), entropy.clone())?,
+            (None, None) => {
+                let new_id = crate::machine::new_id(clock, &*entropy);
+                Keyring::begin(store, &master, new_id, entropy.clone())?
+            }
+        };
+        let log_id = open_chronicle(&*log, keyring.log_id(), clock.now()).await?;
+        if log_id != keyring.log_id() {
+            bail!("the key store is of log {}, and this is log {log_id}", keyring.log_id());
+        }
+        Ok(Self { log, log_id, keyring, _lock: lock })
+    }
+}
+
+fn has_content(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.len() > 0)
+}
+
+fn master_key(file: &Path, is_new: bool, entropy: &dyn Entropy) -> anyhow::Result<MasterKey> {
+    if is_new && !file.exists() {
+        return Ok(create_master_key(file, entropy)?);
+    }
+    if !file.exists() {
+        bail!(
+            "the master key {} is missing, and there is data that only it opens: put it back, or name its file in \
+             LETOPIS_MASTER_KEY",
+            file.display()
+        );
+    }
+    Ok(read_master_key(file)?)
+}
+
+async fn lock(path: &Path) -> anyhow::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("{} can't be opened", path.display()))?;
+    let taken = async {
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    };
+    match tokio::time::timeout(LOCK_PATIENCE, taken).await {
+        Ok(taken) => taken.with_context(|| format!("{} can't be locked", path.display()))?,
+        Err(_elapsed) => bail!(
+            "another letopis is running on this data folder ({} is locked): stop it, or set LETOPIS_DATA to another \
+             folder",
+            path.display()
+        ),
+    }
+    Ok(file)
+}

@@ -1,0 +1,173 @@
+//! `serve`: all in one process. Reads top to bottom: open, start, listen, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use chronicle::entropy::Entropy;
+use chronicle::tokens::Tokens;
+use chronicle::{Clock, Executor};
+use command_api::CommandState;
+use command_api::passwords::{Hashing, Passwords};
+use command_api::throttle::{InMemory, Off, Throttle};
+use domain::Timestamp;
+use query_api::QueryState;
+use stores::Stores;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Switch};
+use crate::gateway::credentials::Credentials;
+use crate::gateway::ports::{self, SessionRows, SocketStanding};
+use crate::gateway::standing::Standing;
+use crate::gateway::{self, Gateway, PublicUrl};
+use crate::house::House;
+use crate::machine::{SystemClock, SystemEntropy, new_id};
+use crate::{app, health};
+
+/// Everything is closed this long after the signal to stop, or left.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting, by name and with what to do.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("LETOPIS_LISTEN={} can't be listened on", config.listen))?;
+    let bound = listener.local_addr()?;
+    let public = config.public(bound)?;
+
+    let house = House::open(&config, &*clock, entropy.clone()).await?;
+    let (log, log_id, keyring) = (house.log.clone(), house.log_id, house.keyring.clone());
+    let head = log.head().await?;
+    let (executor, committing) = Executor::start(log.clone(), log_id, keyring.clone(), clock.clone()).await?;
+
+    std::fs::create_dir_all(config.projections())
+        .with_context(|| format!("{} can't be made", config.projections().display()))?;
+    let stores = Stores::open(&config.urls())?;
+    let stopping = CancellationToken::new();
+    let context = projectors::Context { log: log.clone(), log_id, keyring, stores: stores.clone() };
+    let mut projecting = projectors::start(&context, &stopping);
+
+    let tokens = Arc::new(Tokens::new(executor.keyring()));
+    let standing = Arc::new(Standing::new(
+        SessionRows { sessions: stores.sessions.clone(), progress: stores.progress.clone() },
+        executor.clone(),
+    ));
+    let sockets = CancellationToken::new();
+    let commands = command_state(&config, &executor, &tokens, &stores, entropy.clone())?;
+    let queries = QueryState::new(
+        stores.clone(),
+        executor.keyring().clone(),
+        Arc::new(log.clone()),
+        Arc::new(SocketStanding { standing: standing.clone(), now: now(&clock) }),
+        &public.origin,
+        sockets.clone(),
+    );
+    let marking = tokio::spawn(ports::follow(standing.clone(), log.watch()));
+    let router = Router::new()
+        .merge(command_api::router(commands))
+        .merge(query_api::router(queries.clone()))
+        .merge(gateway::pages::pages())
+        .merge(health::routes(stores.progress.clone(), head.position))
+        .merge(app::routes());
+    let router = gateway::layer(gate(&config, public.clone(), tokens, standing, clock, entropy), router);
+
+    tracing::info!(%log_id, position = head.position, "serving {} on {bound}", public.origin);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
+            // A dropped sender stops as well.
+            let _ = stopped.await;
+        });
+    let serving = tokio::spawn(async move { serving.await });
+
+    stop_signal().await?;
+    tracing::info!("stopping");
+    let orderly = async {
+        drop(stop);
+        sockets.cancel();
+        queries.sockets_closed().await;
+        let served = serving.await;
+        drop(queries);
+        marking.abort();
+        stopping.cancel();
+        while projecting.ended().await.is_some() {}
+        drop(executor);
+        let committed = committing.await;
+        served.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
+        committed.map_err(anyhow::Error::from)
+    };
+    match tokio::time::timeout(STOP_PATIENCE, orderly).await {
+        Ok(ended) => ended,
+        Err(_elapsed) => {
+            tracing::warn!("some connections would not end; leaving them");
+            Ok(())
+        }
+    }
+}
+
+fn command_state(
+    config: &Config,
+    executor: &Executor,
+    tokens: &Arc<Tokens>,
+    stores: &Stores,
+    entropy: Arc<dyn Entropy>,
+) -> anyhow::Result<CommandState> {
+    let throttle: Arc<dyn Throttle> = match config.rate_limit {
+        Switch::On => Arc::new(InMemory::default()),
+        Switch::Off => Arc::new(Off),
+    };
+    let passwords = Passwords::new(Hashing::default(), entropy.clone())
+        .map_err(|error| anyhow::anyhow!("the password hash's parameters: {error}"))?;
+    Ok(CommandState {
+        executor: executor.clone(),
+        tokens: tokens.clone(),
+        passwords,
+        throttle,
+        registration: config.registration.clone(),
+        sessions: stores.sessions.clone(),
+        progress: stores.progress.clone(),
+        entropy,
+    })
+}
+
+fn gate(
+    config: &Config,
+    public: PublicUrl,
+    tokens: Arc<Tokens>,
+    standing: Arc<Standing>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Gateway {
+    Gateway {
+        credentials: Arc::new(Credentials::new(tokens)),
+        standing,
+        public,
+        trusted_proxies: config.trusted_proxies.clone().into(),
+        now: now(&clock),
+        request_id: Arc::new(move || new_id(&*clock, &*entropy)),
+        timeout: gateway::TIMEOUT,
+    }
+}
+
+fn now(clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+    let clock = clock.clone();
+    Arc::new(move || clock.now())
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
