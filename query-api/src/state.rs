@@ -20,6 +20,7 @@ pub const SESSIONS: &str = "sessions";
 pub const DIRECTORY: &str = "directory";
 pub const TIMELINE: &str = "timeline";
 pub const SEARCH: &str = "search";
+pub const LIVE: &str = "live";
 
 /// The longest that a query waits for the projections it reads.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,14 +85,22 @@ impl QueryState {
     /// # Errors
     /// `position-ahead`, `unavailable`
     pub(crate) async fn check_position(&self, position: u64) -> Result<(), Refusal> {
-        let head = self.head.position().await.map_err(|error| {
-            tracing::error!(%error, "the log's head is not known");
-            Kind::Unavailable
-        })?;
+        let head = self.log_head().await?;
         if position > head {
             return Err(Problem::new(Kind::PositionAhead).detail(format!("the log ends at {head}")).into());
         }
         Ok(())
+    }
+
+    /// Where the log ends.
+    ///
+    /// # Errors
+    /// `unavailable`
+    pub(crate) async fn log_head(&self) -> Result<u64, Refusal> {
+        self.head.position().await.map_err(|error| {
+            tracing::error!(%error, "the log's head is not known");
+            Kind::Unavailable.into()
+        })
     }
 
     /// Waits until `projections` show the `wanted` position, at most [`PATIENCE`], and answers the

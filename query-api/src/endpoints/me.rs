@@ -30,8 +30,7 @@ pub async fn me(
     let mut account = read(&state, caller.person).await?;
     if account.is_none() {
         // Signed in a moment ago: the account is in the log and will be shown.
-        let head = state.head.position().await.map_err(|_| Kind::Unavailable)?;
-        position = state.wait(&[DIRECTORY], head).await;
+        position = state.wait(&[DIRECTORY], state.log_head().await?).await;
         account = read(&state, caller.person).await?;
     }
     let account = account.ok_or(Kind::Unavailable)?;

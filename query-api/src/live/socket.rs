@@ -16,7 +16,7 @@ use super::feed;
 use super::outbox::{Blocked, Outbox};
 use super::render::{Changed, render};
 use crate::refusal::{Refusal, of_store};
-use crate::state::{DIRECTORY, QueryState, SESSIONS, TIMELINE};
+use crate::state::{DIRECTORY, LIVE, QueryState, SESSIONS, TIMELINE};
 
 /// How often the other side is pinged and the session looked at, notices apart.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -119,14 +119,18 @@ impl Socket {
         }
     }
 
-    /// Subscribes, says hello, and brings the client up to date. In this order: what is shown after
-    /// the feeds were read is published after we subscribed.
+    /// Subscribes, says hello, and brings the client up to date. What the live projection had passed
+    /// when we looked is in the feeds; what it passes later is published to us.
     async fn begin(&mut self, after: Option<u64>) -> Result<Box<dyn Subscription>, End> {
         let subscription = self.state.stores.live.subscribe(self.caller.person).await.map_err(of_store)?;
         self.check_session().await?;
+        // It begins at the head; so it must have begun, or what it skips would never be told.
+        let head = self.state.log_head().await?;
+        if self.state.wait(&[LIVE], head).await < head {
+            return Err(End::Gone);
+        }
         let progress = &self.state.stores.progress;
-        let ahead = VIEWS.iter().map(|name| progress.position(name)).max().unwrap_or(0);
-        let shown = ahead.max(after.unwrap_or(0));
+        let shown = progress.position(LIVE).max(after.unwrap_or(0));
         if self.state.wait(VIEWS, shown).await < shown {
             return Err(End::Gone);
         }
