@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use domain::aggregate::Event;
+use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use domain::aggregate::{Event, StreamId};
 use domain::ids::EventId;
 use projectors::{Context, Entry, Halt, Projection, ProjectionError, Runner};
 use stores::directory::LinkState;
 use stores::search::SearchQuery;
 use stores::timeline::{Change, Keep, MessageQuery, Timeline};
 use stores::{Checkpoint, ReadModel, StoreError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -156,6 +158,53 @@ async fn an_event_of_a_newer_version_is_not_passed_over() {
     assert!(context.stores.progress.position("timeline") <= before);
 }
 
+/// A log that has lost one event.
+#[derive(Debug)]
+struct Holed(Arc<dyn Log>, u64);
+
+#[async_trait]
+impl Log for Holed {
+    async fn head(&self) -> Result<Head, LogError> {
+        self.0.head().await
+    }
+    async fn append(&self, fence: Head, batch: Arc<Batch>) -> Result<Appended, LogError> {
+        self.0.append(fence, batch).await
+    }
+    async fn lock(&self, after: u64, limit: usize) -> Result<Box<dyn LockedLog>, LogError> {
+        self.0.lock(after, limit).await
+    }
+    async fn read(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        let mut events = self.0.read(after, limit).await?;
+        events.retain(|event| event.position != self.1);
+        Ok(events)
+    }
+    async fn stream(&self, stream: &StreamId, after: u64) -> Result<(Vec<Recorded>, Head), LogError> {
+        self.0.stream(stream, after).await
+    }
+    async fn event(&self, stream: &StreamId, sequence: u64) -> Result<Option<Recorded>, LogError> {
+        self.0.event(stream, sequence).await
+    }
+    async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError> {
+        self.0.claim(claim).await
+    }
+    async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {
+        self.0.by_ids(ids).await
+    }
+    fn watch(&self) -> watch::Receiver<Head> {
+        self.0.watch()
+    }
+}
+
+#[tokio::test]
+async fn a_hole_in_the_log_is_not_passed_over() {
+    let world = World::new();
+    world.append_all(a_story()).await;
+    let context = Context { log: Arc::new(Holed(world.log.clone(), 12)), ..world.open("data") };
+    let halt = halts(&context).await;
+    assert!(matches!(halt, Halt::Hole { expected: 12, found: 13 }), "{halt}");
+    assert_eq!(context.stores.timeline.message(CHAT, 2).await.expect("an answer"), None);
+}
+
 #[tokio::test]
 async fn what_one_projection_cannot_apply_does_not_stop_the_others() {
     let world = World::new();
@@ -259,8 +308,7 @@ async fn run_to(context: &Context, unlucky: Unlucky, position: u64) -> Vec<u64> 
     assert_eq!(context.stores.progress.wait(&["unlucky"], position, PATIENCE).await, position);
     stop.cancel();
     running.await.expect("no panic").expect("no halt");
-    let seen = unlucky.0.seen.lock().expect("no panic").clone();
-    seen
+    unlucky.0.seen.lock().expect("no panic").clone()
 }
 
 #[tokio::test]
