@@ -34,7 +34,8 @@ pub fn router(state: QueryState) -> Router {
         .routes(routes!(endpoints::chat::chat))
         .routes(routes!(endpoints::get::get))
         .routes(routes!(endpoints::live::live));
-    let (queries, api) = OpenApiRouter::with_openapi(openapi::frame()).nest("/query/v1", v1).split_for_parts();
+    let (queries, api) =
+        OpenApiRouter::with_openapi(openapi::frame()).nest("/query/v1", v1).split_for_parts();
     let api = openapi::complete(api);
     queries
         .route("/query/openapi.json", axum::routing::get(|| async move { axum::Json(api) }))

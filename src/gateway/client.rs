@@ -16,7 +16,8 @@ pub fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet], publ
     let mut user_agent = text(header::USER_AGENT).to_owned();
     user_agent.truncate(USER_AGENT);
     Client {
-        address: address(headers, peer, trusted).map_or_else(|| "unknown".to_owned(), |address| address.to_string()),
+        address: address(headers, peer, trusted)
+            .map_or_else(|| "unknown".to_owned(), |address| address.to_string()),
         user_agent,
         browser: headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN),
         secure: public.https || !is_loopback(text(header::HOST)),
@@ -97,7 +98,8 @@ mod tests {
     fn a_browser_says_where_it_comes_from() {
         let public = PublicUrl::parse("http://127.0.0.1:8080").expect("a url");
         let browser = |name: Option<&'static str>| {
-            let headers = name.into_iter().map(|name| (name.parse().expect("a name"), "x".parse().expect("a value")));
+            let headers =
+                name.into_iter().map(|name| (name.parse().expect("a name"), "x".parse().expect("a value")));
             client(&headers.collect(), None, &[], &public).browser
         };
         assert!(browser(Some("sec-fetch-site")));

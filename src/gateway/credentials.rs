@@ -64,11 +64,14 @@ pub fn carried(headers: &HeaderMap, secure: bool) -> Result<Option<Carried<'_>>,
             let value = authorization.to_str().unwrap_or_default();
             let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
             if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
-                return Err(Problem::new(Kind::Unauthenticated).detail("Authorization must be a bearer token"));
+                return Err(
+                    Problem::new(Kind::Unauthenticated).detail("Authorization must be a bearer token")
+                );
             }
             Ok(Some(Carried { token: token.trim(), by_cookie: false }))
         }
-        _ => Err(Problem::new(Kind::Malformed).detail("credentials came twice: a cookie or an Authorization header, not both")),
+        _ => Err(Problem::new(Kind::Malformed)
+            .detail("credentials came twice: a cookie or an Authorization header, not both")),
     }
 }
 

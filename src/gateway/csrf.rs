@@ -64,14 +64,21 @@ mod tests {
 
     #[test]
     fn cookie_commands_and_sign_in_come_from_the_same_origin() {
-        for (path, cookie) in [(SEND, true), (AUTHORIZE, false), (AUTHORIZE, true), ("/command/v1/refresh", true)] {
+        for (path, cookie) in
+            [(SEND, true), (AUTHORIZE, false), (AUTHORIZE, true), ("/command/v1/refresh", true)]
+        {
             assert!(passes(path, cookie, Some("same-origin"), None), "{path}");
             assert!(passes(path, cookie, None, Some(HOME)), "{path}");
             for site in ["same-site", "cross-site", "none", "anything"] {
                 assert!(!passes(path, cookie, Some(site), None), "{path} {site}");
                 assert!(!passes(path, cookie, Some(site), Some(HOME)), "{path} {site}");
             }
-            for origin in ["https://evil.example", "null", "https://letopis.example.evil.example", "http://letopis.example"] {
+            for origin in [
+                "https://evil.example",
+                "null",
+                "https://letopis.example.evil.example",
+                "http://letopis.example",
+            ] {
                 assert!(!passes(path, cookie, None, Some(origin)), "{path} {origin}");
             }
         }

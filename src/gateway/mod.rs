@@ -4,7 +4,8 @@
 //! framework's becomes a problem ([`rejections`]); who sent it ([`client`]); whether the app's own
 //! pages sent it ([`csrf`]); whose credentials it carries and whether that session lives
 //! ([`credentials`], [`standing`]). Handlers find `domain::caller::Client` in every request's
-//! extensions and `domain::caller::Caller` in those that are signed in.
+//! extensions, beside `domain::caller::RequestId`, and
+//! `domain::caller::Caller` in those that are signed in.
 //!
 //! Everything outside is a port in [`Gateway`]; [`ports`] holds the real ones.
 
@@ -68,6 +69,7 @@ pub fn layer(gateway: Gateway, router: Router) -> Router {
 
 async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = (gateway.request_id)();
+    let speaks_problems = rejections::speaks_problems(request.uri().path());
     request.extensions_mut().insert(RequestId(id));
     // The route's pattern and never the path, which names people and chats.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -87,7 +89,7 @@ async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) 
         }
     };
     let answer = answer.instrument(span.clone()).await;
-    let mut answer = rejections::as_problem(answer, id).await;
+    let mut answer = rejections::as_problem(answer, id, speaks_problems).await;
     span.in_scope(|| {
         let status = answer.status().as_u16();
         if status >= 500 { tracing::warn!(status, "answered") } else { tracing::debug!(status, "answered") }

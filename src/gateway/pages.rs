@@ -97,26 +97,20 @@ fn words(kind: Kind) -> (&'static str, &'static str) {
             "Something changed between reading and writing.",
             "Fetch what you were looking at and try again.",
         ),
-        Kind::EmailTaken => (
-            "There is an account with this email address.",
-            "Sign in, or register with another address.",
-        ),
-        Kind::NicknameTaken => (
-            "Somebody has this nickname, or one that looks the same.",
-            "Choose another one.",
-        ),
-        Kind::UserExists => (
-            "This account has a nickname and a name already.",
-            "Change them with <code>edit_info</code>.",
-        ),
+        Kind::EmailTaken => {
+            ("There is an account with this email address.", "Sign in, or register with another address.")
+        }
+        Kind::NicknameTaken => {
+            ("Somebody has this nickname, or one that looks the same.", "Choose another one.")
+        }
+        Kind::UserExists => {
+            ("This account has a nickname and a name already.", "Change them with <code>edit_info</code>.")
+        }
         Kind::NoSuchRequest => (
             "There is no pending friend request from this person; it was answered or withdrawn.",
             "Fetch the list of requests anew.",
         ),
-        Kind::TooLarge => (
-            "The body is larger than this command takes.",
-            "Send less.",
-        ),
+        Kind::TooLarge => ("The body is larger than this command takes.", "Send less."),
         Kind::UnsupportedType => (
             "The body's <code>Content-Type</code> is not what this command takes.",
             "Send <code>application/json</code>.",
@@ -129,10 +123,9 @@ fn words(kind: Kind) -> (&'static str, &'static str) {
             "This <code>Idempotency-Key</code> came before with another body.",
             "Take a fresh key for every new intention, and the same key only to repeat a request.",
         ),
-        Kind::TooManyRequests => (
-            "Too many tries in too short a time.",
-            "Wait as many seconds as <code>Retry-After</code> says.",
-        ),
+        Kind::TooManyRequests => {
+            ("Too many tries in too short a time.", "Wait as many seconds as <code>Retry-After</code> says.")
+        }
         Kind::Internal => (
             "A fault of the server's; it is in its logs under the request's id, <code>instance</code>.",
             "Try again later. With the same <code>Idempotency-Key</code> nothing happens twice.",

@@ -2,7 +2,7 @@
 //! the answer is `application/problem+json` with the request's id.
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::Problem;
 use domain::problem::Kind;
@@ -25,16 +25,21 @@ pub fn respond(problem: &Problem) -> Response {
     response
 }
 
-/// Makes any refusal a problem that holds the request's id; other answers go through untouched.
-pub async fn as_problem(response: Response, id: Uuid) -> Response {
+/// Whether every refusal of a path is a problem. People meet the app's own paths, and read its
+/// words.
+pub fn speaks_problems(path: &str) -> bool {
+    matches!(path.split('/').nth(1), Some("command" | "query" | "docs"))
+}
+
+/// Puts the request's id into a problem, and with `every` makes any refusal one; other answers go
+/// through untouched.
+pub async fn as_problem(response: Response, id: Uuid, every: bool) -> Response {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let (ours, plain) = (is(response.headers(), CONTENT_TYPE), is(response.headers(), "text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !(ours || every) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let ours = content_type.starts_with(CONTENT_TYPE);
-    let plain = content_type.starts_with("text/plain");
     let body = to_bytes(body, LARGEST).await.unwrap_or_default();
     let known = if ours { serde_json::from_slice::<Problem>(&body).ok() } else { None };
     let mut problem = known.unwrap_or_else(|| {
@@ -63,6 +68,11 @@ pub async fn as_problem(response: Response, id: Uuid) -> Response {
     }
     *answer.extensions_mut() = parts.extensions;
     answer
+}
+
+fn is(headers: &HeaderMap, content_type: &str) -> bool {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    found.is_some_and(|it| it.starts_with(content_type))
 }
 
 /// The kind that says what a bare status says.

@@ -175,7 +175,10 @@ mod tests {
 
     async fn verdict(standing: &Standing, person: PersonId, now: Timestamp) -> String {
         let caller = Caller { person, session: uuid::Uuid::from_u128(9).into(), by_cookie: false };
-        standing.check(&caller, now).await.map_or_else(|problem| problem.slug().to_owned(), |()| "ok".to_owned())
+        standing
+            .check(&caller, now)
+            .await
+            .map_or_else(|problem| problem.slug().to_owned(), |()| "ok".to_owned())
     }
 
     async fn decided(row: Result<Row, Away>, log: Result<Session, Away>) -> String {

@@ -52,8 +52,13 @@ impl Log for Engine {
     }
 }
 
-async fn who(caller: Option<Extension<Caller>>, Extension(client): Extension<Client>) -> Json<Value> {
+async fn who(
+    caller: Option<Extension<Caller>>,
+    Extension(client): Extension<Client>,
+    Extension(RequestId(id)): Extension<RequestId>,
+) -> Json<Value> {
     Json(serde_json::json!({
+        "request_id": id,
         "person": caller.as_ref().map(|it| it.person),
         "by_cookie": caller.as_ref().map(|it| it.by_cookie),
         "browser": client.browser,
@@ -96,6 +101,7 @@ fn app() -> Router {
         .route("/command/v1/authorize", post(who))
         .route("/command/v1/invalid", post(invalid))
         .route("/command/v1/json", post(|Json(_): Json<Vec<u64>>| async {}))
+        .route("/picture.png", get(|| async { (StatusCode::NOT_FOUND, "no picture") }))
         .merge(pages::pages());
     layer(gateway, router)
 }
@@ -120,7 +126,13 @@ impl Answer {
     }
 }
 
-async fn ask_for(app: Router, method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
+async fn ask_for(
+    app: Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &'static str,
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -128,7 +140,11 @@ async fn ask_for(app: Router, method: &str, path: &str, headers: &[(&str, &str)]
     let response = app.oneshot(request.body(Body::from(body)).expect("a request")).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a body");
-    Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).expect("UTF-8") }
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text: String::from_utf8(body.to_vec()).expect("UTF-8"),
+    }
 }
 
 async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -184,7 +200,11 @@ async fn a_cookie_command_from_elsewhere_is_refused() {
 
 #[tokio::test]
 async fn signing_in_does_not_look_at_credentials() {
-    for headers in [&[("authorization", "Bearer nonsense")][..], &[("authorization", "Bearer 11"), SAME], &[COOKIE, SAME]] {
+    for headers in [
+        &[("authorization", "Bearer nonsense")][..],
+        &[("authorization", "Bearer 11"), SAME],
+        &[COOKIE, SAME],
+    ] {
         let open = ask("POST", "/command/v1/authorize", headers).await;
         assert_eq!(open.status, StatusCode::OK, "{headers:?}");
         assert_eq!(open.json()["person"], Value::Null);
@@ -218,6 +238,13 @@ async fn every_refusal_of_the_frameworks_is_a_problem() {
 }
 
 #[tokio::test]
+async fn the_apps_own_words_to_people_stay() {
+    let answer = ask("GET", "/picture.png", &[]).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (404, "no picture"));
+    assert!(answer.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test]
 async fn a_handlers_own_problem_keeps_its_fields() {
     let problem = ask("POST", "/command/v1/invalid", &[]).await;
     assert_eq!(problem.problem(), "invalid");
@@ -244,6 +271,7 @@ async fn every_request_has_an_id_of_its_own() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let answer = ask_for(app.clone(), "GET", "/query/v1/me", &[("x-request-id", "chosen")], "").await;
+        assert_eq!(answer.json()["request_id"], answer.headers["x-request-id"].to_str().expect("text"));
         seen.push(answer.headers["x-request-id"].clone());
         assert_eq!(answer.headers["cache-control"], "no-store");
     }

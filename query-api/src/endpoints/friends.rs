@@ -59,7 +59,8 @@ pub async fn friends(
     rows.truncate(limit);
     let key = |row: &stores::directory::Linked| (row.user.sort_key.clone(), row.user.user_id);
     let next = rows.last().filter(|_| back || more).map(|row| cursors.write(Direction::Next, key(row)));
-    let prev = rows.first().filter(|_| onward || (back && more)).map(|row| cursors.write(Direction::Prev, key(row)));
+    let prev =
+        rows.first().filter(|_| onward || (back && more)).map(|row| cursors.write(Direction::Prev, key(row)));
     let items = rows.iter().map(|row| linked(caller.person, row)).collect();
     Ok(Json(List { items, next, prev, position }))
 }

@@ -46,7 +46,8 @@ pub async fn get(
     let params = params.only(&["from", "to", "before", "after", "limit", "cursor"])?;
     let (from, to) = (params.time("from")?, params.time("to")?);
     // No engine counts further than this.
-    let number = |name| Ok::<_, Refusal>(params.parsed::<u64>(name)?.map(|number| number.min(i64::MAX as u64)));
+    let number =
+        |name| Ok::<_, Refusal>(params.parsed::<u64>(name)?.map(|number| number.min(i64::MAX as u64)));
     let (mut before, mut after) = (number("before")?, number("after")?);
     let limit = params.limit()?;
     let cursors = Cursors::new(&state.keyring, caller.person, &("get", chat_id, from, to, before, after));

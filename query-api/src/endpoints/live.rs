@@ -39,7 +39,8 @@ pub async fn live(
     if let Some(after) = after {
         state.check_position(after).await?;
     }
-    let upgrade = upgrade.map_err(|_| Problem::new(Kind::Malformed).detail("this path speaks WebSocket only"))?;
+    let upgrade =
+        upgrade.map_err(|_| Problem::new(Kind::Malformed).detail("this path speaks WebSocket only"))?;
     let upgrade = upgrade.max_message_size(CLIENT_FRAME_LIMIT).max_frame_size(CLIENT_FRAME_LIMIT);
     Ok(upgrade.on_upgrade(move |socket| serve(state, caller, after, socket)))
 }

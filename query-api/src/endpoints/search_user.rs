@@ -66,7 +66,11 @@ pub async fn search_user(
         .filter(|user| user.user_id != caller.person)
         .filter(|user| matches!(user.state, PersonState::Active | PersonState::Imported))
         .filter(|user| !people.relation(user.user_id).blocked_me)
-        .map(|user| Candidate { user_id: user.user_id, nickname: user.nickname.clone(), name: user.name.clone() })
+        .map(|user| Candidate {
+            user_id: user.user_id,
+            nickname: user.nickname.clone(),
+            name: user.name.clone(),
+        })
         .collect();
     let (page, more_before, more_after) = cut(q, candidates, cursor, limit);
 
@@ -74,8 +78,10 @@ pub async fn search_user(
         let user = people.user(*user_id)?;
         Some(Key { user_id: *user_id, nickname: user.nickname.clone(), name: user.name.clone() })
     };
-    let next = page.last().filter(|_| more_after).and_then(key).map(|key| cursors.write(Direction::Next, key));
-    let prev = page.first().filter(|_| more_before).and_then(key).map(|key| cursors.write(Direction::Prev, key));
+    let next =
+        page.last().filter(|_| more_after).and_then(key).map(|key| cursors.write(Direction::Next, key));
+    let prev =
+        page.first().filter(|_| more_before).and_then(key).map(|key| cursors.write(Direction::Prev, key));
     let items = page.iter().filter_map(|user_id| people.person(*user_id)).collect();
     Ok(Json(List { items, next, prev, position }))
 }
@@ -106,7 +112,8 @@ fn cut(
         candidates.push(Candidate { user_id: *user_id, nickname: nickname.clone(), name: name.clone() });
     }
     let ranked = rank(q, candidates);
-    let places: HashMap<PersonId, usize> = ranked.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    let places: HashMap<PersonId, usize> =
+        ranked.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     let at = mark.and_then(|mark| places.get(&mark).copied());
     let range = match (cursor.map(|cursor| cursor.direction), at) {
         (Some(Direction::Next), Some(at)) => at + 1..ranked.len().min(at + 1 + limit),
@@ -128,7 +135,11 @@ mod tests {
     }
 
     fn candidates(numbers: &[u128]) -> Vec<Candidate> {
-        let named = |number: &u128| Candidate { user_id: person(*number), nickname: format!("ann{number}"), name: "Ann".into() };
+        let named = |number: &u128| Candidate {
+            user_id: person(*number),
+            nickname: format!("ann{number}"),
+            name: "Ann".into(),
+        };
         numbers.iter().map(named).collect()
     }
 

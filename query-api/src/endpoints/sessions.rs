@@ -34,8 +34,10 @@ pub async fn sessions(
         .into_iter()
         .map(|row| {
             Ok(Session {
-                device: open::<Device>(&state, &row, "device", &row.device)?.map_or_else(String::new, |it| it.0),
-                address: open::<Address>(&state, &row, "address", &row.address)?.map_or_else(String::new, |it| it.0),
+                device: open::<Device>(&state, &row, "device", &row.device)?
+                    .map_or_else(String::new, |it| it.0),
+                address: open::<Address>(&state, &row, "address", &row.address)?
+                    .map_or_else(String::new, |it| it.0),
                 session_id: row.session_id,
                 method: row.method,
                 started_at: row.started_at,

@@ -46,7 +46,8 @@ pub async fn changes(
     for chat in state.stores.timeline.chats_of(person).await.map_err(of_store)? {
         let chat_id = Some(chat.chat.chat_id);
         let since = after.max(chat.me.position.saturating_sub(1));
-        let feed = state.stores.timeline.feed_since(chat.chat.chat_id, since, MOST).await.map_err(of_store)?;
+        let feed =
+            state.stores.timeline.feed_since(chat.chat.chat_id, since, MOST).await.map_err(of_store)?;
         if !feed.complete {
             return Ok(None);
         }
@@ -57,9 +58,10 @@ pub async fn changes(
                 timeline::Changed::Message { number } => {
                     (What::Message, Ids { chat_id, number: Some(number), ..Ids::default() })
                 }
-                timeline::Changed::Read { person, number } => {
-                    (What::Read, Ids { chat_id, user_id: Some(person), number: Some(number), ..Ids::default() })
-                }
+                timeline::Changed::Read { person, number } => (
+                    What::Read,
+                    Ids { chat_id, user_id: Some(person), number: Some(number), ..Ids::default() },
+                ),
             };
             changes.push(Changed { position, what, ids });
         }

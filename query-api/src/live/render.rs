@@ -65,7 +65,10 @@ fn frame(seen: &Seen, reader: PersonId, changed: &Changed) -> Option<ServerFrame
             if user_id != reader && !seen.people.are_close(user_id) {
                 return None;
             }
-            (Ids { chat_id: Some(chat_id), user_id: Some(user_id), number: ids.number, ..Ids::default() }, None)
+            (
+                Ids { chat_id: Some(chat_id), user_id: Some(user_id), number: ids.number, ..Ids::default() },
+                None,
+            )
         }
         What::Person => {
             let user_id = ids.user_id?;

@@ -205,7 +205,9 @@ impl Socket {
             Some(Ok(Message::Binary(_)) | Err(_)) => return Err(End::Bye(ByeReason::BadFrame)),
         };
         match serde_json::from_str(&text) {
-            Ok(ClientFrame::Ping {}) => Ok(self.outbox.push(&ServerFrame::Pong { position: self.sent_to })?),
+            Ok(ClientFrame::Ping {}) => {
+                Ok(self.outbox.push(&ServerFrame::Pong { position: self.sent_to })?)
+            }
             // Known to the protocol; nobody is told of it yet.
             Ok(ClientFrame::Typing { .. }) => Ok(()),
             Err(_) => Err(End::Bye(ByeReason::BadFrame)),

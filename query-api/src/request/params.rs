@@ -52,15 +52,15 @@ impl Params {
 
     /// A number or another word with one reading.
     pub fn parsed<T: FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
-        self.text(name)
-            .map(|text| text.parse().map_err(|_| malformed(name, "unreadable")))
-            .transpose()
+        self.text(name).map(|text| text.parse().map_err(|_| malformed(name, "unreadable"))).transpose()
     }
 
     /// RFC 3339. A `+` of the offset that was not escaped arrives as a space, and is meant.
     pub fn time(&self, name: &str) -> Result<Option<Timestamp>, Refusal> {
         self.text(name)
-            .map(|text| Timestamp::parse(&text.replace(' ', "+")).ok_or_else(|| malformed(name, "unreadable")))
+            .map(|text| {
+                Timestamp::parse(&text.replace(' ', "+")).ok_or_else(|| malformed(name, "unreadable"))
+            })
             .transpose()
     }
 
@@ -104,7 +104,12 @@ mod tests {
         assert_eq!(params("").limit().expect("the default"), 50);
         assert_eq!(params("limit=1").limit().expect("the least"), 1);
         assert_eq!(params("limit=200").limit().expect("the most"), 200);
-        for (query, code) in [("0", "too-small"), ("-7", "too-small"), ("201", "too-large"), ("99999999999999999999", "too-large")] {
+        for (query, code) in [
+            ("0", "too-small"),
+            ("-7", "too-small"),
+            ("201", "too-large"),
+            ("99999999999999999999", "too-large"),
+        ] {
             let limit = params(&format!("limit={query}")).limit();
             assert_eq!(refused(limit), (422, "limit".into(), code.into()), "{query}");
         }

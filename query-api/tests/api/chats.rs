@@ -18,10 +18,19 @@ async fn a_chat_is_seen_from_its_members_side() {
     let of_ann = world.get(ann, &format!("/chats/{chat}")).await;
     assert_eq!(of_ann["peer"]["nickname"], "bob");
     assert_eq!(of_ann["last"]["text"], "two");
-    assert_eq!((&of_ann["unread"], &of_ann["read_number"], &of_ann["peer_read_number"]), (&json!(1), &json!(1), &json!(2)));
-    assert_eq!((&of_ann["can_send"], &of_ann["kind"], &of_ann["member_count"]), (&json!(true), &json!("direct"), &json!(2)));
+    assert_eq!(
+        (&of_ann["unread"], &of_ann["read_number"], &of_ann["peer_read_number"]),
+        (&json!(1), &json!(1), &json!(2))
+    );
+    assert_eq!(
+        (&of_ann["can_send"], &of_ann["kind"], &of_ann["member_count"]),
+        (&json!(true), &json!("direct"), &json!(2))
+    );
     let of_bob = world.get(bob, &format!("/chats/{chat}")).await;
-    assert_eq!((&of_bob["peer"]["nickname"], &of_bob["unread"], &of_bob["peer_read_number"]), (&json!("ann"), &json!(0), &json!(1)));
+    assert_eq!(
+        (&of_bob["peer"]["nickname"], &of_bob["unread"], &of_bob["peer_read_number"]),
+        (&json!("ann"), &json!(0), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -34,7 +43,8 @@ async fn a_chat_that_one_is_not_in_is_not_there() {
     );
     let chat = world.chat(100, ann, bob).await;
     world.sent(chat, ann, 1, "private", None).await;
-    for path in [format!("/chats/{chat}"), format!("/chats/{chat}/messages"), format!("/chats/{}", person(9))] {
+    for path in [format!("/chats/{chat}"), format!("/chats/{chat}/messages"), format!("/chats/{}", person(9))]
+    {
         assert_eq!(world.refused(eve, &path).await, (404, "not-found".into(), String::new()), "{path}");
     }
     assert!(world.each(eve, "/chats", "chat_id").await.is_empty());
@@ -58,7 +68,8 @@ async fn chats_come_by_their_last_activity_and_are_paged() {
     assert_eq!(world.each(me, "/chats", "chat_id").await, order);
 
     let page = async |cursor: Option<&Value>| {
-        let cursor = cursor.map(|it| format!("&cursor={}", it.as_str().expect("a cursor"))).unwrap_or_default();
+        let cursor =
+            cursor.map(|it| format!("&cursor={}", it.as_str().expect("a cursor"))).unwrap_or_default();
         world.get(me, &format!("/chats?limit=2{cursor}")).await
     };
     let one = page(None).await;

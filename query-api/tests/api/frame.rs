@@ -48,7 +48,8 @@ async fn a_query_waits_for_what_was_just_written() {
     tokio::task::yield_now().await;
     assert!(!asking.is_finished());
     world.stores.progress.show("directory", 2);
-    let answer = tokio::time::timeout(Duration::from_secs(4), asking).await.expect("at once").expect("an answer");
+    let answer =
+        tokio::time::timeout(Duration::from_secs(4), asking).await.expect("at once").expect("an answer");
     assert_eq!(answer.json["position"], 2);
 }
 
@@ -92,7 +93,8 @@ async fn the_openapi_document_names_every_query() {
     ] {
         let documented = &api["paths"][format!("/query/v1{path}")]["get"];
         assert_eq!(documented["operationId"], operation);
-        let problem = &documented["responses"]["401"]["content"]["application/problem+json"]["schema"]["$ref"];
+        let problem =
+            &documented["responses"]["401"]["content"]["application/problem+json"]["schema"]["$ref"];
         assert_eq!(problem, "#/components/schemas/Problem", "{operation}");
     }
     // Every reference leads somewhere.

@@ -29,7 +29,12 @@ async fn serve(world: World) -> Served {
 }
 
 impl Served {
-    async fn try_connect(&self, who: PersonId, query: &str, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {
+    async fn try_connect(
+        &self,
+        who: PersonId,
+        query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Socket, Error> {
         let mut request = format!("ws://{}/query/v1/live{query}", self.address).into_client_request()?;
         request.headers_mut().insert("x-test-person", who.to_string().parse().expect("a value"));
         for (name, value) in headers {
@@ -56,7 +61,8 @@ impl Socket {
     /// The next frame.
     async fn frame(&mut self) -> Value {
         loop {
-            let message = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("in time");
+            let message =
+                tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("in time");
             match message {
                 Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("JSON"),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -121,7 +127,10 @@ async fn a_message_reaches_the_other_screen_as_its_reader_may_see_it() {
     let position = served.world.sent(chat, ann, 1, "hello bob", None).await;
     served.world.publish(position, What::Message, message(chat, 1), &[ann, bob]).await;
     let change = socket.frame().await;
-    assert_eq!((&change["type"], &change["what"], &change["position"]), (&json!("change"), &json!("message"), &json!(5)));
+    assert_eq!(
+        (&change["type"], &change["what"], &change["position"]),
+        (&json!("change"), &json!("message"), &json!(5))
+    );
     assert_eq!(change["ids"], json!({ "chat_id": chat, "number": 1 }));
     let page = served.world.get(bob, &format!("/chats/{chat}/messages")).await;
     assert_eq!(change["item"], page["items"][0]);
@@ -167,7 +176,8 @@ async fn what_one_may_not_see_is_not_sent() {
     assert_eq!(of_eve.until_pong().await.len(), 1, "a pong and nothing else");
     assert_eq!(of_bob.frame().await["what"], "message");
     // How far somebody has read is told to friends.
-    let read = |number| Ids { chat_id: Some(chat), user_id: Some(ann), number: Some(number), ..Ids::default() };
+    let read =
+        |number| Ids { chat_id: Some(chat), user_id: Some(ann), number: Some(number), ..Ids::default() };
     let position = world.read(chat, ann, 1).await;
     world.publish(position, What::Read, read(1), &[ann, bob]).await;
     assert_eq!(of_bob.frame().await["ids"], json!({ "chat_id": chat, "user_id": ann, "number": 1 }));
@@ -189,10 +199,16 @@ async fn coming_back_one_is_told_what_was_missed_and_then_goes_on() {
     let mut socket = served.connect(bob, "?after=5").await;
     assert_eq!(socket.frame().await, json!({ "type": "hello", "position": 5 }));
     let missed: Vec<Value> = socket.until_pong().await;
-    let told: Vec<(Value, Value)> = missed.iter().map(|it| (it["position"].clone(), it["what"].clone())).collect();
+    let told: Vec<(Value, Value)> =
+        missed.iter().map(|it| (it["position"].clone(), it["what"].clone())).collect();
     assert_eq!(
         told,
-        [(json!(7), json!("person")), (json!(8), json!("message")), (json!(9), json!("read")), (json!(9), Value::Null)]
+        [
+            (json!(7), json!("person")),
+            (json!(8), json!("message")),
+            (json!(9), json!("read")),
+            (json!(9), Value::Null)
+        ]
     );
     assert_eq!(missed[1]["item"]["text"], "two");
     // A notice that was published late for what the feed has told is not told again.
@@ -276,7 +292,13 @@ async fn by_cookie_the_origin_must_be_the_apps() {
     let cookie = ("x-test-cookie", "yes");
     assert_eq!(served.refused(ann, "", &[cookie, ("origin", ORIGIN)]).await, 101);
     assert_eq!(served.refused(ann, "", &[cookie, ("origin", &own_host)]).await, 101);
-    for origin in ["http://evil.example", "null", "http://127.0.0.1", "https://127.0.0.1:8080", "http://127.0.0.1:8080/"] {
+    for origin in [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1",
+        "https://127.0.0.1:8080",
+        "http://127.0.0.1:8080/",
+    ] {
         assert_eq!(served.refused(ann, "", &[cookie, ("origin", origin)]).await, 403, "{origin}");
     }
     assert_eq!(served.refused(ann, "", &[cookie]).await, 403);
@@ -294,7 +316,10 @@ async fn a_socket_ends_with_its_session() {
     elsewhere.frame().await;
     let ended = session_of(person(77));
     let position = served.world.end(ended);
-    served.world.publish(position, What::Session, Ids { session_id: Some(ended), ..Ids::default() }, &[ann]).await;
+    served
+        .world
+        .publish(position, What::Session, Ids { session_id: Some(ended), ..Ids::default() }, &[ann])
+        .await;
     assert_eq!(elsewhere.reason().await, "session-ended");
     let change = here.frame().await;
     assert_eq!((&change["what"], &change["ids"]["session_id"]), (&json!("session"), &json!(ended)));
@@ -326,7 +351,12 @@ async fn bad_frames_end_the_socket() {
     socket.frame().await;
     socket.say(longest.clone()).await;
     assert_eq!(socket.frame().await["type"], "pong", "4 KiB are taken");
-    for bad in [format!("{longest} "), "nonsense".into(), r#"{"type":"shout"}"#.into(), r#"{"type":"ping","x":1}"#.into()] {
+    for bad in [
+        format!("{longest} "),
+        "nonsense".into(),
+        r#"{"type":"shout"}"#.into(),
+        r#"{"type":"ping","x":1}"#.into(),
+    ] {
         let mut socket = served.connect(ann, "").await;
         socket.frame().await;
         socket.say(bad.clone()).await;

@@ -34,7 +34,10 @@ async fn a_message_is_opened_and_joined_with_its_author() {
     assert_eq!((&message["author"]["user_id"], &message["author"]["nickname"]), (&json!(bob), &json!("bob")));
     assert_eq!((&message["chat_id"], &message["sent_at"]), (&json!(chat), &json!(at(6))));
     let reply = &message["reply_to"];
-    assert_eq!((&reply["number"], &reply["excerpt"], &reply["author"]["user_id"]), (&json!(1), &json!("text 1"), &json!(ann)));
+    assert_eq!(
+        (&reply["number"], &reply["excerpt"], &reply["author"]["user_id"]),
+        (&json!(1), &json!("text 1"), &json!(ann))
+    );
 }
 
 #[tokio::test]
@@ -103,7 +106,11 @@ async fn a_cursor_is_its_persons_and_its_querys_alone() {
     assert_eq!(world.refused(bob, &format!("/chats/{chat}/messages?cursor={prev}")).await, bad);
     assert_eq!(world.refused(ann, &format!("/chats/{chat}/messages?before=9&cursor={prev}")).await, bad);
     for forged in ["x", "", &prev[1..], &format!("A{}", &prev[1..])] {
-        assert_eq!(world.refused(ann, &format!("/chats/{chat}/messages?cursor={forged}")).await, bad, "{forged}");
+        assert_eq!(
+            world.refused(ann, &format!("/chats/{chat}/messages?cursor={forged}")).await,
+            bad,
+            "{forged}"
+        );
     }
 }
 
@@ -114,7 +121,10 @@ async fn of_an_erased_author_nothing_is_left() {
     world.keyring.destroy(&subject_of(bob)).expect("destroyed");
     let list = world.get(ann, &format!("/chats/{chat}/messages")).await;
     let message = &list["items"][1];
-    assert_eq!((&message["text"], &message["author"]["state"], &message["author"]["name"]), (&json!(""), &json!("erased"), &json!("")));
+    assert_eq!(
+        (&message["text"], &message["author"]["state"], &message["author"]["name"]),
+        (&json!(""), &json!("erased"), &json!(""))
+    );
     let reply = &list["items"][2]["reply_to"];
     assert_eq!((&reply["author"]["state"], reply.get("excerpt")), (&json!("erased"), None));
     assert_eq!(list["items"][0]["text"], "text 1", "others' texts open");

@@ -13,7 +13,10 @@ async fn me_is_the_signed_in_person() {
     let me = world.get(ann, "/me").await;
     assert_eq!(me["user_id"], json!(ann));
     assert_eq!(me["session_id"], json!(session_of(ann)));
-    assert_eq!((&me["email"], &me["nickname"], &me["name"]), (&json!("1@example.org"), &json!("ann"), &json!("Ann Lee")));
+    assert_eq!(
+        (&me["email"], &me["nickname"], &me["name"]),
+        (&json!("1@example.org"), &json!("ann"), &json!("Ann Lee"))
+    );
     assert_eq!(me["position"], 1);
 }
 
@@ -63,7 +66,10 @@ async fn who_is_blocked_sees_what_a_former_friend_sees() {
     let mut of_bob = world.get(bob, &format!("/users/{ann}")).await;
     let mut of_cy = world.get(cy, &format!("/users/{ann}")).await;
     assert_eq!(of_bob["relation"], "none");
-    assert_eq!(of_bob.as_object_mut().map(|it| it.remove("position")), of_cy.as_object_mut().map(|it| it.remove("position")));
+    assert_eq!(
+        of_bob.as_object_mut().map(|it| it.remove("position")),
+        of_cy.as_object_mut().map(|it| it.remove("position"))
+    );
     assert_eq!(of_bob, of_cy);
     let chat = async |who| {
         let mut chat = world.get(who, "/chats").await["items"][0].clone();
@@ -89,7 +95,8 @@ async fn friends_are_paged_by_name_both_ways() {
         world.friends(me, friend).await;
     }
     let page = async |cursor: Option<&serde_json::Value>| {
-        let cursor = cursor.map(|it| format!("&cursor={}", it.as_str().expect("a cursor"))).unwrap_or_default();
+        let cursor =
+            cursor.map(|it| format!("&cursor={}", it.as_str().expect("a cursor"))).unwrap_or_default();
         world.get(me, &format!("/friends?limit=2{cursor}")).await
     };
     let first = page(None).await;
@@ -129,7 +136,11 @@ async fn search_finds_by_nickname_name_and_id_the_nearest_first() {
     let raulito = world.registered(3, "raulito", "Other").await;
     world.registered(4, "zed", "Zed").await;
     for q in ["raul", "RAUL", "%40raul", "ra%C3%BAl"] {
-        assert_eq!(world.each(me, &format!("/users?q={q}"), "user_id").await, [json!(raul), json!(raulito)], "{q}");
+        assert_eq!(
+            world.each(me, &format!("/users?q={q}"), "user_id").await,
+            [json!(raul), json!(raulito)],
+            "{q}"
+        );
     }
     assert_eq!(world.each(me, "/users?q=gomez", "user_id").await, [json!(raul)]);
     assert_eq!(world.each(me, "/users?q=ruallito", "user_id").await, [json!(raulito)]);
@@ -145,7 +156,11 @@ async fn search_hides_oneself_and_those_who_blocked_one() {
     world.blocks(anna, ann).await;
     assert!(world.each(ann, "/users?q=anna", "user_id").await.is_empty());
     assert!(world.each(ann, &format!("/users?q={anna}"), "user_id").await.is_empty());
-    assert_eq!(world.each(anna, "/users?q=ann", "user_id").await, [json!(ann)], "the blocker finds the blocked");
+    assert_eq!(
+        world.each(anna, "/users?q=ann", "user_id").await,
+        [json!(ann)],
+        "the blocker finds the blocked"
+    );
 }
 
 #[tokio::test]

@@ -98,7 +98,8 @@ impl World {
         let master = create_master_key(&folder.path().join("master.key"), &*entropy).expect("a master key");
         let keys = SqliteKeyStore::open(&folder.path().join("keys.db")).expect("a key store");
         let keyring = Keyring::begin(Arc::new(keys), &master, LOG_ID, entropy).expect("a keyring");
-        let (head, ended, shutdown) = (Arc::new(AtomicU64::new(0)), Ended::default(), CancellationToken::new());
+        let (head, ended, shutdown) =
+            (Arc::new(AtomicU64::new(0)), Ended::default(), CancellationToken::new());
         let state = QueryState::new(
             stores.clone(),
             keyring.clone(),
@@ -132,7 +133,15 @@ impl World {
         self.stores.live.publish(vec![notice]).await.expect("published");
     }
 
-    fn seal<T: PersonalType>(&self, kind: &str, id: &str, field: &str, owner: PersonId, position: u64, value: &T) -> Sealed {
+    fn seal<T: PersonalType>(
+        &self,
+        kind: &str,
+        id: &str,
+        field: &str,
+        owner: PersonId,
+        position: u64,
+        value: &T,
+    ) -> Sealed {
         let event_id = EventId(Uuid::from_u128(u128::from(position)));
         let place = Place { log_id: LOG_ID, aggregate_type: kind, aggregate_id: id, event_id, field };
         self.keyring.ensure(&subject_of(owner)).expect("a key");
@@ -155,7 +164,8 @@ impl World {
             state: PersonState::Active,
             position,
         };
-        self.directory(vec![directory::Change::Account(account), directory::Change::User(user)], position).await;
+        self.directory(vec![directory::Change::Account(account), directory::Change::User(user)], position)
+            .await;
         let document =
             search::Document { user_id: id, nickname: nickname.into(), name: name.into(), position };
         let changes = vec![search::Change::Put(document)];
@@ -187,7 +197,8 @@ impl World {
         let position = self.next();
         let pair = Pair::of(a, b).expect("two people");
         let seen = if pair.both()[0] == a { [a_sees, b_sees] } else { [b_sees, a_sees] };
-        self.directory(vec![directory::Change::Link { pair, state: "{}".into(), seen, position }], position).await;
+        self.directory(vec![directory::Change::Link { pair, state: "{}".into(), seen, position }], position)
+            .await;
         self.show();
         position
     }
@@ -212,15 +223,27 @@ impl World {
             created_at: at(position),
             position,
         };
-        let joined =
-            |person| timeline::Change::Joined { chat_id, person, role: Role::Member, joined_number: 0, position };
+        let joined = |person| timeline::Change::Joined {
+            chat_id,
+            person,
+            role: Role::Member,
+            joined_number: 0,
+            position,
+        };
         write(&*self.stores.timeline, vec![created, joined(a), joined(b)], position).await;
         self.show();
         chat_id
     }
 
     /// Sends message `number`; answers its position.
-    pub async fn sent(&self, chat_id: ChatId, author: PersonId, number: u64, text: &str, reply_to: Option<u64>) -> u64 {
+    pub async fn sent(
+        &self,
+        chat_id: ChatId,
+        author: PersonId,
+        number: u64,
+        text: &str,
+        reply_to: Option<u64>,
+    ) -> u64 {
         let position = self.next();
         let row = MessageRow {
             chat_id,
@@ -239,7 +262,12 @@ impl World {
 
     pub async fn read(&self, chat_id: ChatId, person: PersonId, number: u64) -> u64 {
         let position = self.next();
-        write(&*self.stores.timeline, vec![timeline::Change::Read { chat_id, person, number, position }], position).await;
+        write(
+            &*self.stores.timeline,
+            vec![timeline::Change::Read { chat_id, person, number, position }],
+            position,
+        )
+        .await;
         self.show();
         position
     }
@@ -257,7 +285,13 @@ impl World {
         query_api::router(self.state.clone()).layer(from_fn(sign_in))
     }
 
-    pub async fn ask_with(&self, method: &str, who: Option<PersonId>, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn ask_with(
+        &self,
+        method: &str,
+        who: Option<PersonId>,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(who) = who {
             request = request.header("x-test-person", who.to_string());
@@ -265,10 +299,15 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.app().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
+        let response =
+            self.app().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a body");
-        Answer { status: parts.status, headers: parts.headers, json: serde_json::from_slice(&body).unwrap_or_default() }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_slice(&body).unwrap_or_default(),
+        }
     }
 
     /// The answer to `path` for somebody; it must be 200.
@@ -311,7 +350,8 @@ impl Answer {
 
 async fn write<M: ReadModel + ?Sized>(model: &M, changes: Vec<M::Change>, position: u64) {
     let held = model.checkpoint().await.expect("a checkpoint").expect("taken over");
-    let checkpoint = Checkpoint { position, event_id: Some(EventId(Uuid::from_u128(u128::from(position)))), ..held };
+    let checkpoint =
+        Checkpoint { position, event_id: Some(EventId(Uuid::from_u128(u128::from(position)))), ..held };
     model.write(changes, checkpoint).await.expect("written");
 }
 
@@ -324,7 +364,8 @@ async fn sign_in(mut request: Request, next: Next) -> axum::response::Response {
         let session = session.map_or(session_of(person), |it| it.parse().expect("a session"));
         request.extensions_mut().insert(Caller { person, session, by_cookie });
     }
-    let client = Client { address: "127.0.0.1".into(), user_agent: String::new(), browser: by_cookie, secure: false };
+    let client =
+        Client { address: "127.0.0.1".into(), user_agent: String::new(), browser: by_cookie, secure: false };
     request.extensions_mut().insert(client);
     next.run(request).await
 }
