@@ -31,3 +31,29 @@ async fn the_embedded_engines_open_under_one_folder() {
     assert_eq!(stores.timeline.checkpoint().await.expect("an answer"), None);
     assert_eq!(stores.search.checkpoint().await.expect("an answer"), None);
 }
+
+#[tokio::test]
+async fn rows_of_another_schema_are_thrown_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("t.db");
+    let url = format!("sqlite:{}", file.display());
+    let store = stores::resolver::timeline(&url).expect("opened");
+    store.take_over(crate::fresh()).await.expect("taken over");
+    drop(store);
+    let raw = rusqlite::Connection::open(&file).expect("opened");
+    raw.execute_batch("CREATE TABLE of_old (it INTEGER); PRAGMA user_version = 99").expect("changed");
+    drop(raw);
+    let store = stores::resolver::timeline(&url).expect("opened");
+    assert_eq!(store.checkpoint().await.expect("an answer"), None);
+    store.take_over(crate::fresh()).await.expect("its tables are there");
+}
+
+#[test]
+fn a_file_that_is_something_else_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("letter.db");
+    std::fs::write(&file, "Dear reader, this has never been a database. ".repeat(99)).expect("written");
+    let refused = stores::resolver::sessions(&format!("sqlite:{}", file.display())).err();
+    assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
+    assert!(std::fs::read_to_string(&file).expect("still there").starts_with("Dear"));
+}
