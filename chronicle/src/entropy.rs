@@ -12,7 +12,7 @@ pub(crate) struct Seeded(std::sync::Mutex<(u64, u64)>);
 
 #[cfg(test)]
 impl Seeded {
-    pub(crate) fn new(seed: u64) -> std::sync::Arc<dyn Entropy> {
+    pub(crate) fn from(seed: u64) -> std::sync::Arc<dyn Entropy> {
         std::sync::Arc::new(Self(std::sync::Mutex::new((seed, 0))))
     }
 }

@@ -201,9 +201,9 @@ mod tests {
 
     fn keyring(seed: u64) -> Keyring {
         let folder = tempfile::tempdir().expect("a folder");
-        let master = create_master_key(&folder.path().join("m"), &*Seeded::new(seed)).expect("a key");
+        let master = create_master_key(&folder.path().join("m"), &*Seeded::from(seed)).expect("a key");
         let store = SqliteKeyStore::open(std::path::Path::new(":memory:")).expect("a store");
-        Keyring::begin(Arc::new(store), &master, Uuid::from_u128(7), Seeded::new(seed)).expect("begun")
+        Keyring::begin(Arc::new(store), &master, Uuid::from_u128(7), Seeded::from(seed)).expect("begun")
     }
 
     fn ids() -> (PersonId, SessionId) {

@@ -58,7 +58,7 @@ pub fn create_master_key(path: &Path, entropy: &dyn Entropy) -> Result<MasterKey
                 io(error)
             }
         })?;
-    let text = Zeroizing::new(format!("{}\n", hex::encode(&*key)));
+    let text = Zeroizing::new(format!("{}\n", hex::encode(*key)));
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
@@ -101,10 +101,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("master.key");
         assert!(matches!(read_master_key(&path), Err(MasterKeyError::Missing(_))));
-        let made = create_master_key(&path, &*Seeded::new(1)).expect("made");
+        let made = create_master_key(&path, &*Seeded::from(1)).expect("made");
         assert_eq!(std::fs::metadata(&path).expect("there").mode() & 0o7777, 0o600);
         assert_eq!(*read_master_key(&path).expect("read").0, *made.0);
-        let again = create_master_key(&path, &*Seeded::new(2));
+        let again = create_master_key(&path, &*Seeded::from(2));
         assert!(matches!(again, Err(MasterKeyError::Exists(_))));
         assert_eq!(*read_master_key(&path).expect("unharmed").0, *made.0);
     }
@@ -113,7 +113,7 @@ mod tests {
     fn a_readable_or_short_file_is_refused_with_what_to_do() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("master.key");
-        create_master_key(&path, &*Seeded::new(1)).expect("made");
+        create_master_key(&path, &*Seeded::from(1)).expect("made");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
         let error = read_master_key(&path).expect_err("readable by the group").to_string();
         assert!(error.contains("0640") && error.contains("chmod 600"), "{error}");

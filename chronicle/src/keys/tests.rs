@@ -28,7 +28,7 @@ fn place() -> Place<'static> {
 
 fn master(seed: u64) -> MasterKey {
     let mut key = zeroize::Zeroizing::new([0; 32]);
-    Seeded::new(seed).fill(&mut *key);
+    Seeded::from(seed).fill(&mut *key);
     MasterKey(key)
 }
 
@@ -45,13 +45,13 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store(&folder.path().join("keys.db"));
-        let keys = Keyring::begin(store, &master(1), LOG, Seeded::new(100)).expect("begun");
+        let keys = Keyring::begin(store, &master(1), LOG, Seeded::from(100)).expect("begun");
         Self { folder, keys }
     }
 
     /// The same store in a process of its own.
     fn again(&self, with: &MasterKey, log: Uuid) -> Result<Keyring, KeyringError> {
-        Keyring::unlock(store(&self.folder.path().join("keys.db")), with, log, Seeded::new(200))
+        Keyring::unlock(store(&self.folder.path().join("keys.db")), with, log, Seeded::from(200))
     }
 
     fn sealed(&self, of: PersonId, text: &str) -> String {
@@ -137,10 +137,10 @@ fn a_wrong_master_key_and_another_log_are_refused_by_name() {
     let error = f.again(&master(1), Uuid::from_u128(8)).expect_err("another log").to_string();
     assert!(error.contains(&LOG.to_string()) && error.contains(&Uuid::from_u128(8).to_string()), "{error}");
     let path = f.folder.path().join("keys.db");
-    let begun = Keyring::begin(store(&path), &master(1), LOG, Seeded::new(3));
+    let begun = Keyring::begin(store(&path), &master(1), LOG, Seeded::from(3));
     assert!(matches!(begun, Err(KeyringError::Begun(log)) if log == LOG));
     let empty = store(&f.folder.path().join("other.db"));
-    let unbegun = Keyring::unlock(empty, &master(1), LOG, Seeded::new(3));
+    let unbegun = Keyring::unlock(empty, &master(1), LOG, Seeded::from(3));
     assert!(matches!(unbegun, Err(KeyringError::NotBegun(_))));
 }
 
@@ -209,7 +209,7 @@ fn claim_keys_depend_on_kind_and_store() {
     assert_ne!(key, f.keys.claim_key("nickname/1", "ann@example.org"));
     let other = tempfile::tempdir().expect("a folder");
     let other =
-        Keyring::begin(store(&other.path().join("k.db")), &master(1), LOG, Seeded::new(5)).expect("begun");
+        Keyring::begin(store(&other.path().join("k.db")), &master(1), LOG, Seeded::from(5)).expect("begun");
     assert_ne!(key, other.claim_key("email/1", "ann@example.org"), "random, not derived from the master key");
 }
 
