@@ -6,8 +6,10 @@ import { expect, test } from '../support/test.ts';
 const COUNT = 130;
 
 test('paging back through a long history moves nothing that is on the screen', async ({ open, server }) => {
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
+  const { ann, boris, annApi, borisApi, chat } = await twoFriends(server.url);
   for (let number = 1; number <= COUNT; number++) await borisApi.send(chat, `message no. ${number}.`);
+  // Read elsewhere, so that the chat opens at its end.
+  await annApi.command('mark_read', { chat_id: chat, number: COUNT });
   const page = await open();
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);
@@ -51,8 +53,9 @@ test('paging back through a long history moves nothing that is on the screen', a
 
 test('no more than 400 messages are ever in the page, and the way down is complete', async ({ open, server }) => {
   test.slow();
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
+  const { ann, boris, annApi, borisApi, chat } = await twoFriends(server.url);
   for (let number = 1; number <= 520; number++) await borisApi.send(chat, `message no. ${number}.`);
+  await annApi.command('mark_read', { chat_id: chat, number: 520 });
   const page = await open();
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);

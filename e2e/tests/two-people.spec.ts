@@ -1,5 +1,5 @@
 // Two people who have never met talk, each in a browser of their own.
-import { Api, somebody } from '../support/api.ts';
+import { Api, somebody, twoFriends } from '../support/api.ts';
 import * as flows from '../support/flows.ts';
 import { expect, test } from '../support/test.ts';
 
@@ -17,6 +17,7 @@ test('two people sign up, find each other, become friends, talk live, and find i
   await test.step('the chat opens for both, and messages go both ways live', async () => {
     await flows.write(annPage, boris);
     await flows.send(annPage, 'Hello Boris');
+    await borisPage.getByRole('link', { name: 'Chats', exact: true }).click();
     await expect(flows.chatInList(borisPage, ann.name)).toContainText('Hello Boris');
     await expect(flows.chatInList(borisPage, ann.name)).toContainText('1');
 
@@ -61,7 +62,7 @@ test('two people sign up, find each other, become friends, talk live, and find i
   });
 });
 
-test('a request can be declined or withdrawn, and a friend removed', async ({ open, server }) => {
+test('a request can be declined or withdrawn', async ({ open, server }) => {
   const [ann, boris] = [somebody('Ann'), somebody('Boris')];
   const page = await open();
   await flows.signUp(page, ann);
@@ -72,10 +73,32 @@ test('a request can be declined or withdrawn, and a friend removed', async ({ op
   await other.command('add', { user_id: me });
   await flows.declineRequest(page, boris);
   expect((await annApi.query('friends?state=incoming')).items).toEqual([]);
+  // He is not told, and goes on seeing his request.
+  expect((await other.query('friends?state=outgoing')).items).toHaveLength(1);
 
-  await flows.addByNickname(page, boris);
-  await flows.withdrawRequest(page, boris);
-  expect((await other.query('friends?state=incoming')).items).toEqual([]);
+  const clara = somebody('Clara');
+  const claraApi = await Api.register(server.url, clara);
+  await flows.addByNickname(page, clara);
+  expect((await claraApi.query('friends?state=incoming')).items).toHaveLength(1);
+  await flows.withdrawRequest(page, clara);
+  expect((await claraApi.query('friends?state=incoming')).items).toEqual([]);
+});
+
+test('a friend is removed only after a question, and then can only be read', async ({ open, server }) => {
+  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
+  await borisApi.send(chat, 'still friends');
+  const page = await open();
+  await flows.signIn(page, ann);
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await page.getByRole('link').filter({ hasText: `@${boris.nickname}` }).click();
+  const remove = page.getByRole('button', { name: 'Remove friend', exact: true });
+  await remove.click();
+  await page.getByRole('group', { name: 'Remove friend' }).getByRole('button', { name: 'Remove friend' }).click();
+  await expect(page.getByRole('button', { name: 'Add friend', exact: true })).toBeVisible();
+  await page.getByRole('link', { name: 'Chats', exact: true }).click();
+  await flows.chatInList(page, boris.name).click();
+  await expect(flows.message(page, 'still friends')).toBeVisible();
+  await expect(page.getByRole('textbox', { name: 'Message' })).toHaveCount(0);
 });
 
 test('what is wrong with a form is said beside its field', async ({ open, server }) => {
