@@ -40,7 +40,7 @@ impl SignedIn {
     }
 
     pub async fn sessions(self) -> Answer<List<Session>> {
-        query("/sessions?limit=200".to_owned()).await
+        query("/sessions".to_owned()).await
     }
 
     /// Ends this session.

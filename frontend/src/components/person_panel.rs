@@ -45,7 +45,8 @@ pub fn PersonPanel(
         <div class="person-panel" class:page=page>
             <header class="panel-head">
                 {if page {
-                    view! { <a class="icon-button back" href=back title=t("back") aria-label=t("back")>{Icon::Back.view()}</a> }.into_any()
+                    // The list with the screen's title is not there on a narrow screen.
+                    view! { <h1 class="sr">{t("nav.people")}</h1><a class="icon-button back" href=back title=t("back") aria-label=t("back")>{Icon::Back.view()}</a> }.into_any()
                 } else {
                     view! {
                         <button type="button" class="icon-button" title=t("close") aria-label=t("close")

@@ -47,14 +47,14 @@ pub fn ConversationPage(id: ChatId) -> impl IntoView {
                         };
                         match peer {
                             Some(_) => view! {
-                                <h2 class="talk-title">
+                                <h1 class="talk-title">
                                     <button type="button" class="talk-button" title=t("conversation.about")
                                         aria-expanded=move || if store.panel.get() { "true" } else { "false" }
                                         on:click=move |_| store.panel.update(|open| *open = !*open)>{text}</button>
-                                </h2>
+                                </h1>
                             }
                             .into_any(),
-                            None => view! { <h2 class="talk-title">{text}</h2> }.into_any(),
+                            None => view! { <h1 class="talk-title">{text}</h1> }.into_any(),
                         }
                     })}
                 </header>
