@@ -82,7 +82,8 @@ pub struct Config {
 
 /// Variables of the design whose parts this version does not have. Set, they would promise
 /// something; so they are refused.
-const NOT_YET: &[&str] = &["LETOPIS_BLOBS_URL", "LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"];
+const NOT_YET: &[&str] =
+    &["LETOPIS_BLOBS_URL", "LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"];
 
 /// # Errors
 /// If one of the variables is set that this version can't honour.
@@ -102,7 +103,9 @@ impl Config {
             None => Ok(self.data.join(embedded)),
             Some(url) => match url.strip_prefix("sqlite:") {
                 Some(path) if !path.is_empty() => Ok(path.into()),
-                _ => bail!("{variable}={url} names no engine of this version: use sqlite:<file>, or unset it"),
+                _ => {
+                    bail!("{variable}={url} names no engine of this version: use sqlite:<file>, or unset it")
+                }
             },
         }
     }
@@ -153,8 +156,12 @@ impl Config {
         let public = PublicUrl::parse(&url)
             .with_context(|| format!("LETOPIS_PUBLIC_URL={url} is not of the form https://host[:port]"))?;
         let host = public.origin.split_once("://").map_or("", |(_, host)| host);
-        if self.rate_limit == Switch::Off && !(bound.ip().is_loopback() && crate::gateway::origin::is_loopback(host)) {
-            bail!("LETOPIS_RATE_LIMIT=off is for loopback alone, and LETOPIS_LISTEN or LETOPIS_PUBLIC_URL is not");
+        if self.rate_limit == Switch::Off
+            && !(bound.ip().is_loopback() && crate::gateway::origin::is_loopback(host))
+        {
+            bail!(
+                "LETOPIS_RATE_LIMIT=off is for loopback alone, and LETOPIS_LISTEN or LETOPIS_PUBLIC_URL is not"
+            );
         }
         Ok(public)
     }

@@ -19,14 +19,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::app;
 use crate::config::{Config, Switch};
 use crate::gateway::credentials::Credentials;
 use crate::gateway::ports::{self, SessionRows, SocketStanding};
 use crate::gateway::standing::Standing;
 use crate::gateway::{self, Gateway, PublicUrl};
+use crate::health::{self, Halted};
 use crate::house::House;
 use crate::machine::{SystemClock, SystemEntropy, new_id};
-use crate::{app, health};
 
 /// Everything is closed this long after the signal to stop, or left.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
@@ -54,6 +55,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let stores = Stores::open(&config.urls())?;
     let stopping = CancellationToken::new();
     let context = projectors::Context { log: log.clone(), log_id, keyring, stores: stores.clone() };
+    let halted = Halted::default();
     let mut projecting = projectors::start(&context, &stopping);
 
     let tokens = Arc::new(Tokens::new(executor.keyring()));
@@ -76,7 +78,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .merge(command_api::router(commands))
         .merge(query_api::router(queries.clone()))
         .merge(gateway::pages::pages())
-        .merge(health::routes(stores.progress.clone(), head.position))
+        .merge(health::routes(stores.progress.clone(), halted.clone(), head.position))
         .merge(app::routes());
     let router = gateway::layer(gate(&config, public.clone(), tokens, standing, clock, entropy), router);
 
@@ -89,7 +91,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         });
     let serving = tokio::spawn(async move { serving.await });
 
-    stop_signal().await?;
+    let stop_asked = stop_signal();
+    tokio::pin!(stop_asked);
+    loop {
+        tokio::select! {
+            asked = &mut stop_asked => break asked?,
+            // What stopped it is in the log already; the others and the commands go on.
+            Some((name, _)) = projecting.ended() => halted.add(name),
+        }
+    }
     tracing::info!("stopping");
     let orderly = async {
         drop(stop);
