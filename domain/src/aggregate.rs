@@ -78,7 +78,9 @@ pub(crate) use aggregate;
 /// A stored event that this build cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    #[error("unknown event {aggregate_type}/{event_type} version {event_version}: this log was written by a newer letopis")]
+    #[error(
+        "unknown event {aggregate_type}/{event_type} version {event_version}: this log was written by a newer letopis"
+    )]
     Unknown { aggregate_type: String, event_type: String, event_version: String },
     #[error("unreadable payload of {aggregate_type}/{event_type}: {source}")]
     Unreadable { aggregate_type: String, event_type: String, source: serde_json::Error },
@@ -158,12 +160,18 @@ macro_rules! any {
                         event_type: event_type.to_owned(),
                         event_version: event_version.to_owned(),
                     })?;
-                match known { $(Kind::$state => serde_json::from_str(payload).map(Self::$state)),* }
-                    .map_err(|source| DecodeError::Unreadable {
-                        aggregate_type: aggregate_type.to_owned(),
-                        event_type: event_type.to_owned(),
-                        source,
-                    })
+                let unreadable = |source| DecodeError::Unreadable {
+                    aggregate_type: aggregate_type.to_owned(),
+                    event_type: event_type.to_owned(),
+                    source,
+                };
+                let event = match known { $(Kind::$state => serde_json::from_str(payload).map(Self::$state)),* }
+                    .map_err(unreadable)?;
+                // The payload names its event too. Where they differ, somebody wrote one of them.
+                if event.event_type() != event_type {
+                    return Err(unreadable(serde::de::Error::custom("the payload is another event")));
+                }
+                Ok(event)
             }
         }
 

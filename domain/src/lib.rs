@@ -30,6 +30,8 @@ pub mod chat;
 pub mod chronicle;
 #[cfg(feature = "aggregates")]
 pub mod friendship;
+#[cfg(all(test, feature = "aggregates"))]
+mod given;
 #[cfg(feature = "aggregates")]
 pub mod password;
 #[cfg(feature = "aggregates")]
@@ -38,6 +40,8 @@ pub mod personal;
 pub mod rank;
 #[cfg(feature = "aggregates")]
 pub mod read_marker;
+#[cfg(all(test, feature = "aggregates"))]
+mod replay_spec;
 #[cfg(feature = "aggregates")]
 pub mod session;
 #[cfg(feature = "aggregates")]

@@ -33,10 +33,26 @@ pub enum SessionEvent {
     },
     /// `generation` is the number of the new refresh token, `key` the Idempotency-Key it was made
     /// under.
-    SessionRefreshed { session: SessionId, person: PersonId, generation: u64, key: Uuid, at: Timestamp },
+    SessionRefreshed {
+        session: SessionId,
+        person: PersonId,
+        generation: u64,
+        key: Uuid,
+        at: Timestamp,
+    },
     /// An old refresh token came back: somebody else has it.
-    RefreshReuseDetected { session: SessionId, person: PersonId, generation: u64, at: Timestamp },
-    SessionRevoked { session: SessionId, person: PersonId, why: WhyRevoked, at: Timestamp },
+    RefreshReuseDetected {
+        session: SessionId,
+        person: PersonId,
+        generation: u64,
+        at: Timestamp,
+    },
+    SessionRevoked {
+        session: SessionId,
+        person: PersonId,
+        why: WhyRevoked,
+        at: Timestamp,
+    },
 }
 
 /// How one signed in.
@@ -57,10 +73,25 @@ pub enum WhyRevoked {
 
 #[derive(Clone, Debug)]
 pub enum SessionCommand {
-    Start { session: SessionId, person: PersonId, method: Method, device: Device, address: Address, at: Timestamp },
+    Start {
+        session: SessionId,
+        person: PersonId,
+        method: Method,
+        device: Device,
+        address: Address,
+        at: Timestamp,
+    },
     /// Refresh token number `presented` came with Idempotency-Key `key`.
-    Refresh { presented: u64, key: Uuid, at: Timestamp },
-    Revoke { by: PersonId, why: WhyRevoked, at: Timestamp },
+    Refresh {
+        presented: u64,
+        key: Uuid,
+        at: Timestamp,
+    },
+    Revoke {
+        by: PersonId,
+        why: WhyRevoked,
+        at: Timestamp,
+    },
 }
 
 /// What a session's stream adds up to.
@@ -98,11 +129,17 @@ impl Session {
         let (session, person) = self.alive(at)?;
         let newest = self.generation;
         if presented == newest {
-            return Ok(vec![SessionEvent::SessionRefreshed { session, person, generation: newest + 1, key, at }]);
+            return Ok(vec![SessionEvent::SessionRefreshed {
+                session,
+                person,
+                generation: newest + 1,
+                key,
+                at,
+            }]);
         }
         let same_request = self.key == Some(key);
         let another_tab = at < self.refreshed_at.plus(GRACE);
-        if presented + 1 == newest && (same_request || another_tab) {
+        if presented.checked_add(1) == Some(newest) && (same_request || another_tab) {
             return Ok(Vec::new());
         }
         Ok(vec![SessionEvent::RefreshReuseDetected { session, person, generation: presented, at }])
@@ -147,7 +184,9 @@ impl Decider for Session {
                 self.key = Some(*key);
                 self.refreshed_at = *at;
             }
-            SessionEvent::RefreshReuseDetected { .. } | SessionEvent::SessionRevoked { .. } => self.ended = true,
+            SessionEvent::RefreshReuseDetected { .. } | SessionEvent::SessionRevoked { .. } => {
+                self.ended = true
+            }
         }
     }
 }
