@@ -1,7 +1,8 @@
 //! Whether a request that a browser may have been made to send came from the app's own pages.
 //!
 //! `Sec-Fetch-Site` decides where it is sent, `Origin` where not. Credentials in an Authorization
-//! header are nobody's but the sender's, so those requests are not examined.
+//! header are nobody's but the sender's, so those requests are not examined; nor is the live socket,
+//! whose endpoint is stricter.
 
 use axum::http::{HeaderMap, Method, header};
 use domain::Problem;
@@ -9,6 +10,9 @@ use domain::problem::Kind;
 
 use super::credentials::is_open;
 use super::origin::PublicUrl;
+
+/// Browsers leave `Sec-Fetch-Site` out of its upgrade, so it goes by `Origin` alone.
+const LIVE: &str = "/query/v1/live";
 
 /// # Errors
 /// `cross-site`
@@ -20,7 +24,8 @@ pub fn check(
     public: &PublicUrl,
 ) -> Result<(), Problem> {
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if !carries_cookie && !(is_open(path) && !reads) {
+    let guarded = carries_cookie || (is_open(path) && !reads);
+    if path == LIVE || !guarded {
         return Ok(());
     }
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
@@ -101,6 +106,11 @@ mod tests {
     #[test]
     fn a_bearer_from_another_origins_page_passes() {
         assert!(passes(SEND, false, Some("cross-site"), Some("https://elsewhere.example")));
+    }
+
+    #[test]
+    fn the_live_socket_is_left_to_its_endpoint() {
+        assert!(passes("/query/v1/live", true, None, Some("http://localhost:8080")));
     }
 
     #[test]
