@@ -55,7 +55,7 @@ export async function eachPage(page: Page, url: string, look: (name: string) => 
   await expect(page.getByText('Clara Schumann').first()).toBeVisible();
   await look('people');
   await page.goto(`/people/${borisApi.userId}`);
-  await expect(page.getByText(boris.name).first()).toBeVisible();
+  await expect(page.getByRole('heading', { name: boris.name })).toBeVisible();
   await look('person');
   await page.goto('/settings');
   await expect(page.getByRole('button', { name: 'Sign out', exact: true })).toBeVisible();

@@ -35,6 +35,6 @@ test('the longest names and texts and right-to-left writing fit a narrow screen'
   await expectNoSidewaysScroll(page);
   await expectAccessible(page);
   await page.goto(`/people/${longApi.userId}`);
-  await expect(page.getByText(long.name).first()).toBeVisible();
+  await expect(page.getByRole('heading', { name: long.name })).toBeVisible();
   await expectNoSidewaysScroll(page);
 });
