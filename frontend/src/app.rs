@@ -55,7 +55,9 @@ impl Root {
         match resumed {
             Ok((api, me)) => self.enter(Store::new(api, self.router, me)),
             Err(Failure::Offline | Failure::Unreadable) if !trace => self.leave(false),
-            Err(failure @ (Failure::Offline | Failure::Unreadable)) => self.who.set(Who::Unreachable(failure)),
+            Err(failure @ (Failure::Offline | Failure::Unreadable)) => {
+                self.who.set(Who::Unreachable(failure))
+            }
             Err(Failure::Refused(problem)) if problem.status >= 429 => {
                 self.who.set(Who::Unreachable(Failure::Refused(problem)));
             }
@@ -122,7 +124,9 @@ pub fn App() -> impl IntoView {
     move || {
         root.lang.track();
         match root.who.get() {
-            Who::Unknown => view! { <main class="boot" aria-busy="true"><Skeleton rows=6/></main> }.into_any(),
+            Who::Unknown => {
+                view! { <main class="boot" aria-busy="true"><Skeleton rows=6/></main> }.into_any()
+            }
             Who::Unreachable(failure) => view! {
                 <main class="boot">
                     <h1 class="sr">{t("app.name")}</h1>

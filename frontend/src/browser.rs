@@ -35,7 +35,11 @@ pub fn new_key() -> Uuid {
         // It fails only for more than 65,536 bytes.
         let _ = crypto.get_random_values_with_u8_array(&mut random);
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of milliseconds")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive count of milliseconds"
+    )]
     let clock = now() as u64;
     let (millis, counter) = LAST_KEY.with(|last| {
         let (before, count) = last.get();
@@ -118,7 +122,9 @@ pub fn is_offline() -> bool {
 
 /// Focuses the element with this id, if it is there.
 pub fn focus(id: &str) {
-    if let Some(element) = document().get_element_by_id(id).and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok()) {
+    if let Some(element) =
+        document().get_element_by_id(id).and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok())
+    {
         let _ = element.focus();
     }
 }

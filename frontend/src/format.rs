@@ -6,15 +6,16 @@ use domain::Timestamp;
 use js_sys::{Array, Date, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::browser::now;
+use crate::browser::{now, window};
 use crate::i18n::{Lang, lang, t};
 
-const STYLES: usize = 5;
+const STYLES: usize = 6;
 
 #[derive(Clone, Copy)]
 enum Style {
     Time,
     Weekday,
+    BriefDay,
     Day,
     DayAndYear,
     Full,
@@ -25,6 +26,7 @@ impl Style {
         match self {
             Self::Time => &[("hour", "2-digit"), ("minute", "2-digit")],
             Self::Weekday => &[("weekday", "short")],
+            Self::BriefDay => &[("day", "numeric"), ("month", "short")],
             Self::Day => &[("day", "numeric"), ("month", "long")],
             Self::DayAndYear => &[("day", "numeric"), ("month", "short"), ("year", "numeric")],
             Self::Full => &[("dateStyle", "long"), ("timeStyle", "short")],
@@ -36,7 +38,7 @@ type Formatters = [Option<js_sys::Function>; STYLES];
 
 thread_local! {
     // Making a formatter costs more than a hundred uses of it.
-    static FORMATTERS: RefCell<(Lang, Formatters)> = const { RefCell::new((Lang::En, [None, None, None, None, None])) };
+    static FORMATTERS: RefCell<(Lang, Formatters)> = const { RefCell::new((Lang::En, [const { None }; STYLES])) };
 }
 
 fn date(time: Timestamp) -> Date {
@@ -55,10 +57,21 @@ fn format(style: Style, date: &Date) -> String {
             for (name, value) in style.options() {
                 let _ = Reflect::set(&options, &(*name).into(), &(*value).into());
             }
-            js_sys::Intl::DateTimeFormat::new(&Array::of1(&lang().tag().into()), &options).format()
+            js_sys::Intl::DateTimeFormat::new(&Array::of1(&locale().into()), &options).format()
         });
-        formatter.call1(&JsValue::NULL, date.unchecked_ref()).ok().and_then(|text| text.as_string()).unwrap_or_default()
+        formatter
+            .call1(&JsValue::NULL, date.unchecked_ref())
+            .ok()
+            .and_then(|text| text.as_string())
+            .unwrap_or_default()
     })
+}
+
+/// The reader's own variant of the language, as `en-GB`, which tells how times are written.
+fn locale() -> String {
+    let wanted = window().navigator().languages();
+    let own = wanted.iter().filter_map(|tag| tag.as_string()).find(|tag| Lang::of_tag(tag) == Some(lang()));
+    own.unwrap_or_else(|| lang().tag().to_owned())
 }
 
 /// Year, month and day where the reader is.
@@ -97,8 +110,13 @@ pub fn brief(at: Timestamp) -> String {
     match days_ago(&date) {
         days if days < 1.0 => format(Style::Time, &date),
         days if days < 7.0 => format(Style::Weekday, &date),
-        _ => day_with_year_if_needed(&date),
+        _ if date.get_full_year() == this_year() => format(Style::BriefDay, &date),
+        _ => format(Style::DayAndYear, &date),
     }
+}
+
+fn this_year() -> u32 {
+    Date::new(&JsValue::from_f64(now())).get_full_year()
 }
 
 /// The name of a day between messages: today, yesterday, or its date.
@@ -107,13 +125,9 @@ pub fn day(at: Timestamp) -> String {
     match days_ago(&date) {
         days if days < 1.0 => t("time.today"),
         days if days < 2.0 => t("time.yesterday"),
-        _ => day_with_year_if_needed(&date),
+        _ if date.get_full_year() == this_year() => format(Style::Day, &date),
+        _ => format(Style::DayAndYear, &date),
     }
-}
-
-fn day_with_year_if_needed(date: &Date) -> String {
-    let this_year = Date::new(&JsValue::from_f64(now())).get_full_year();
-    format(if date.get_full_year() == this_year { Style::Day } else { Style::DayAndYear }, date)
 }
 
 /// A number that is the same for two times on the same day where the reader is.

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_count_has_every_form_of_its_language() {
-        for (lang, forms) in [(Lang::En, &["one", "other"][..]), (Lang::Ru, &["one", "few", "many", "other"])] {
+        for (lang, forms) in [(Lang::En, &["one", "other"][..]), (Lang::Ru, &["one", "few", "many", "other"])]
+        {
             let keys = keys(lang);
             for key in keys.iter().filter(|key| stem(key) != **key) {
                 for form in forms {

@@ -102,7 +102,8 @@ impl Request {
             // A gateway in front of a server that is away answers in words of its own.
             return Err(if response.status() >= 502 { Failure::Offline } else { Failure::Unreadable });
         };
-        problem.retry_after = response.headers().get("Retry-After").ok().flatten().and_then(|s| s.parse().ok());
+        problem.retry_after =
+            response.headers().get("Retry-After").ok().flatten().and_then(|s| s.parse().ok());
         Err(Failure::Refused(Box::new(problem)))
     }
 
@@ -150,7 +151,8 @@ async fn renew() -> Answer<()> {
 /// Does `work` while no other tab does the same, where the browser has Web Locks.
 async fn in_turn<T: 'static>(work: impl Future<Output = Answer<T>> + 'static) -> Answer<T> {
     let locks = Reflect::get(&window().navigator(), &"locks".into()).unwrap_or_default();
-    let Some(request) = Reflect::get(&locks, &"request".into()).ok().and_then(|it| it.dyn_into::<Function>().ok())
+    let Some(request) =
+        Reflect::get(&locks, &"request".into()).ok().and_then(|it| it.dyn_into::<Function>().ok())
     else {
         return work.await;
     };

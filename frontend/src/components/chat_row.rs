@@ -35,12 +35,16 @@ pub fn ChatRow(id: ChatId) -> impl IntoView {
     let chat = store.chat(id);
     let href = Route::Chats(Some(id)).path();
     let open = Memo::new(move |_| store.router.get() == Route::Chats(Some(id)));
-    let head = Memo::new(move |_| chat.with(|chat| chat.as_ref().map(|chat| (chat_name(chat), chat.peer.as_ref().map(|it| it.user_id)))));
-    let shown = move || chat.get().map(|chat| {
-        // The draft of the open chat is on the screen already.
-        let draft = if open.get() { String::new() } else { drafts::read(store.my_id, id) };
-        preview(store, &chat, &draft)
+    let head = Memo::new(move |_| {
+        chat.with(|chat| chat.as_ref().map(|chat| (chat_name(chat), chat.peer.as_ref().map(|it| it.user_id))))
     });
+    let shown = move || {
+        chat.get().map(|chat| {
+            // The draft of the open chat is on the screen already.
+            let draft = if open.get() { String::new() } else { drafts::read(store.my_id, id) };
+            preview(store, &chat, &draft)
+        })
+    };
     view! {
         <li>
             <a class="row" href=href aria-current=move || open.get().then_some("true")>

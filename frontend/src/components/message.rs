@@ -70,7 +70,8 @@ pub fn MessageRow(
     };
     let failed = {
         let conversation = conversation.clone();
-        move || failure.get().map(|failure| {
+        move || {
+            failure.get().map(|failure| {
             let (again, away) = (conversation.clone(), conversation.clone());
             view! {
                 <div class="message-failed" role="alert">
@@ -80,6 +81,7 @@ pub fn MessageRow(
                 </div>
             }
         })
+        }
     };
     let name = first.author.clone();
     view! {
@@ -115,7 +117,11 @@ pub fn MessageRow(
 
 /// What has become of an own message.
 #[component]
-fn Tick(number: Memo<Option<u64>>, failed: Memo<Option<crate::api::Failure>>, peer_read: Memo<u64>) -> impl IntoView {
+fn Tick(
+    number: Memo<Option<u64>>,
+    failed: Memo<Option<crate::api::Failure>>,
+    peer_read: Memo<u64>,
+) -> impl IntoView {
     let state = Memo::new(move |_| match number.get() {
         None if failed.with(Option::is_some) => ("failed", "message.not-sent"),
         None => ("pending", "message.pending"),

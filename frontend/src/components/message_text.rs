@@ -33,10 +33,13 @@ fn split(text: &str) -> Vec<Part<'_>> {
 
 /// Where the next `http://` or `https://` at or after `from` begins, if it doesn't stand in the middle of a word.
 fn next_address(text: &str, from: usize) -> Option<usize> {
-    let candidates = text.char_indices().filter(|&(at, letter)| at >= from && (letter == 'h' || letter == 'H'));
+    let candidates =
+        text.char_indices().filter(|&(at, letter)| at >= from && (letter == 'h' || letter == 'H'));
     let is_start = |at: usize| {
         let bytes = &text.as_bytes()[at..];
-        let scheme = |name: &str| bytes.len() > name.len() && bytes[..name.len()].eq_ignore_ascii_case(name.as_bytes());
+        let scheme = |name: &str| {
+            bytes.len() > name.len() && bytes[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+        };
         let alone = !text[..at].ends_with(|before: char| before.is_alphanumeric());
         alone && (scheme("http://") || scheme("https://"))
     };
@@ -45,12 +48,13 @@ fn next_address(text: &str, from: usize) -> Option<usize> {
 
 /// How many bytes of `text` are the address that it begins with; 0 if there is no host.
 fn address_length(text: &str) -> usize {
-    let ends = |letter: char| letter.is_whitespace() || letter.is_control() || matches!(letter, '<' | '>' | '"' | '«' | '»');
+    let ends = |letter: char| {
+        letter.is_whitespace() || letter.is_control() || matches!(letter, '<' | '>' | '"' | '«' | '»')
+    };
     let mut address = &text[..text.find(ends).unwrap_or(text.len())];
     while let Some(last) = address.chars().next_back() {
-        let opened = |open: char, close: char| {
-            address.matches(open).count() >= address.matches(close).count()
-        };
+        let opened =
+            |open: char, close: char| address.matches(open).count() >= address.matches(close).count();
         let keep = match last {
             ')' => opened('(', ')'),
             ']' => opened('[', ']'),
@@ -67,12 +71,14 @@ fn address_length(text: &str) -> usize {
 }
 
 pub fn message_text(text: &str) -> AnyView {
-    let part = |part: Part<'_>| match part {
+    let part = |part: Part<'_>| {
+        match part {
         Part::Words(words) => words.to_owned().into_any(),
         Part::Link(address) => view! {
             <a href=address.to_owned() target="_blank" rel="noopener noreferrer nofollow">{address.to_owned()}</a>
         }
         .into_any(),
+    }
     };
     split(text).into_iter().map(part).collect_view().into_any()
 }
@@ -102,7 +108,9 @@ mod tests {
 
     #[test]
     fn nothing_but_web_addresses_becomes_a_link() {
-        for text in ["javascript:alert(1)", "http://", "xhttp://example.org", "https:// x", "ftp://example.org", ""] {
+        for text in
+            ["javascript:alert(1)", "http://", "xhttp://example.org", "https:// x", "ftp://example.org", ""]
+        {
             assert!(split(text).iter().all(|part| matches!(part, Words(_))), "{text}");
         }
     }

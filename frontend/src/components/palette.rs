@@ -82,18 +82,29 @@ fn Finder() -> impl IntoView {
         let words = search.words.with(|words| words.trim().trim_start_matches('@').to_lowercase());
         let wanted = |name: String| name.to_lowercase().contains(&words);
         store.chats.with(|chats| {
-            let hits = chats.iter().filter(|chat| words.is_empty() || wanted(chat_name(chat)) || wanted(chat_subtitle(chat)));
+            let hits = chats
+                .iter()
+                .filter(|chat| words.is_empty() || wanted(chat_name(chat)) || wanted(chat_subtitle(chat)));
             hits.take(CHATS).map(|chat| chat.chat_id).collect::<Vec<_>>()
         })
     });
     let people = Memo::new(move |_| match search.found.get() {
-        Some(Ok(found)) => found.iter().map(|person| person.user_id).filter(|id| *id != store.my_id).collect::<Vec<_>>(),
+        Some(Ok(found)) => {
+            found.iter().map(|person| person.user_id).filter(|id| *id != store.my_id).collect::<Vec<_>>()
+        }
         _ => Vec::new(),
     });
     let hits = Memo::new(move |_| {
-        chats.get().into_iter().map(Hit::Chat).chain(people.get().into_iter().map(Hit::Person)).collect::<Vec<_>>()
+        chats
+            .get()
+            .into_iter()
+            .map(Hit::Chat)
+            .chain(people.get().into_iter().map(Hit::Person))
+            .collect::<Vec<_>>()
     });
-    let current = Memo::new(move |_| hits.with(|hits| hits.get(chosen.get().min(hits.len().saturating_sub(1))).copied()));
+    let current = Memo::new(move |_| {
+        hits.with(|hits| hits.get(chosen.get().min(hits.len().saturating_sub(1))).copied())
+    });
     let go = move |hit: Hit| {
         store.searching.set(false);
         store.router.go(hit.route());
@@ -111,7 +122,9 @@ fn Finder() -> impl IntoView {
             _ => return,
         }
         event.prevent_default();
-        if let Some(element) = current.get_untracked().and_then(|hit| document().get_element_by_id(&hit.element_id())) {
+        if let Some(element) =
+            current.get_untracked().and_then(|hit| document().get_element_by_id(&hit.element_id()))
+        {
             let options = web_sys::ScrollIntoViewOptions::new();
             options.set_block(web_sys::ScrollLogicalPosition::Nearest);
             element.scroll_into_view_with_scroll_into_view_options(&options);
@@ -136,11 +149,13 @@ fn Finder() -> impl IntoView {
     let group = move |title: &'static str, of: Memo<Vec<Hit>>| {
         move || {
             let hits = of.get();
-            (!hits.is_empty()).then(|| view! {
-                <ul role="group" aria-label=t(title)>
-                    <li class="hits-title" role="presentation">{t(title)}</li>
-                    {hits.into_iter().map(row).collect_view()}
-                </ul>
+            (!hits.is_empty()).then(|| {
+                view! {
+                    <ul role="group" aria-label=t(title)>
+                        <li class="hits-title" role="presentation">{t(title)}</li>
+                        {hits.into_iter().map(row).collect_view()}
+                    </ul>
+                }
             })
         }
     };

@@ -36,7 +36,12 @@ pub fn FailedPanel(failure: Failure, retry: impl Fn() + 'static) -> impl IntoVie
 
 /// An empty list says what it is for, and what to do next.
 #[component]
-pub fn EmptyPanel(icon: Icon, title: String, text: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
+pub fn EmptyPanel(
+    icon: Icon,
+    title: String,
+    text: String,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
     view! {
         <div class="hollow">
             <span class="hollow-mark">{icon.view()}</span>

@@ -108,7 +108,9 @@ fn About(person: Person) -> impl IntoView {
         }
         match person.relation {
             _ if person.blocked => steps.push(button(Step::Do(Act::Unblock), "", "act.unblock")),
-            Relation::None => steps.push(button(Step::Do(Act::Add), if writes { "" } else { "primary" }, "act.add")),
+            Relation::None => {
+                steps.push(button(Step::Do(Act::Add), if writes { "" } else { "primary" }, "act.add"))
+            }
             Relation::Outgoing => steps.push(button(Step::Do(Act::Remove), "", "act.withdraw")),
             Relation::Incoming => {
                 steps.push(button(Step::Do(Act::Accept), "primary", "act.accept"));
@@ -123,7 +125,8 @@ fn About(person: Person) -> impl IntoView {
     }
     let name = person_name(&person);
     let question_name = name.clone();
-    let question = move || asked.get().map(|act| {
+    let question = move || {
+        asked.get().map(|act| {
         let (question, yes) = match act {
             Act::Block => ("act.block.question", "act.block"),
             _ => ("act.remove.question", "act.remove"),
@@ -135,7 +138,8 @@ fn About(person: Person) -> impl IntoView {
                 <button type="button" class="button" on:click=move |_| asked.set(None)>{t("cancel")}</button>
             </div>
         }
-    });
+    })
+    };
     view! {
         <div class="person-card">
             {avatar(id, &person.name, person.state, Size::Large)}

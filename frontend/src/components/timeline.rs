@@ -54,9 +54,11 @@ fn rows(conversation: &Conversation, me: domain::ids::PersonId) -> Vec<Row> {
         });
         let day = format::day_number(sent_at);
         let new_day = before.is_none_or(|(_, _, last)| last != day);
-        let unread = !divided && author != me && number.zip(divider).is_some_and(|(number, read)| number > read);
+        let unread =
+            !divided && author != me && number.zip(divider).is_some_and(|(number, read)| number > read);
         divided |= unread;
-        let near = before.is_some_and(|(last, at, _)| last == author && (sent_at.0 - at.0) < TOGETHER * 1_000_000);
+        let near =
+            before.is_some_and(|(last, at, _)| last == author && (sent_at.0 - at.0) < TOGETHER * 1_000_000);
         rows.push(Row { entry, day: new_day.then_some(day), unread, lead: new_day || unread || !near });
         before = Some((author, sent_at, day));
     }
@@ -90,7 +92,8 @@ impl Scroller {
         (0..articles.length()).find_map(|index| {
             let article: Element = articles.item(index)?.unchecked_into();
             let place = article.get_bounding_client_rect();
-            (place.bottom() > top).then(|| article.get_attribute("data-number").map(|it| (it, place.top() - top)))?
+            (place.bottom() > top)
+                .then(|| article.get_attribute("data-number").map(|it| (it, place.top() - top)))?
         })
     }
 
@@ -98,7 +101,8 @@ impl Scroller {
     fn hold(self, anchor: Option<(String, f64)>) {
         let Some((element, (number, offset))) = self.get().zip(anchor) else { return };
         if let Ok(Some(article)) = element.query_selector(&format!("article[data-number='{number}']")) {
-            let moved = article.get_bounding_client_rect().top() - element.get_bounding_client_rect().top() - offset;
+            let moved =
+                article.get_bounding_client_rect().top() - element.get_bounding_client_rect().top() - offset;
             #[expect(clippy::cast_possible_truncation, reason = "pixels on a page")]
             element.set_scroll_top(element.scroll_top() + moved.round() as i32);
         }
@@ -134,7 +138,9 @@ pub fn Timeline(conversation: Conversation, named: bool) -> impl IntoView {
     let phase = Memo::new(move |_| phase.get());
     move || match phase.get() {
         Phase::Loading => view! { <div class="history"><Skeleton rows=8/></div> }.into_any(),
-        Phase::Failed(failure) => view! { <div class="history"><FailedPanel failure retry=retry.clone()/></div> }.into_any(),
+        Phase::Failed(failure) => {
+            view! { <div class="history"><FailedPanel failure retry=retry.clone()/></div> }.into_any()
+        }
         Phase::Ready => view! { <History conversation=conversation.clone() named/> }.into_any(),
     }
 }
@@ -146,16 +152,24 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     let scroller = Scroller { element: NodeRef::new(), at_bottom: RwSignal::new(true) };
     let feed = NodeRef::<Div>::new();
     let chat = store.chat(id);
-    let peer_read = Memo::new(move |_| chat.with(|chat| chat.as_ref().and_then(|chat| chat.peer_read_number).unwrap_or(0)));
+    let peer_read = Memo::new(move |_| {
+        chat.with(|chat| chat.as_ref().and_then(|chat| chat.peer_read_number).unwrap_or(0))
+    });
     let unread = Memo::new(move |_| chat.with(|chat| chat.as_ref().map_or(0, |chat| chat.unread)));
     let kept = StoredValue::new(conversation.clone());
     let laid_out = move || kept.with_value(|conversation| rows(conversation, store.my_id));
-    let newer = { let window = conversation.window.clone(); Memo::new(move |_| window.with(|window| window.newer)) };
+    let newer = {
+        let window = conversation.window.clone();
+        Memo::new(move |_| window.with(|window| window.newer))
+    };
     let empty = {
         let (window, outbox) = (conversation.window.clone(), conversation.outbox.clone());
         Memo::new(move |_| window.with(|window| window.entries.is_empty()) && outbox.with(Vec::is_empty))
     };
-    let paging = { let paging = conversation.paging.clone(); Memo::new(move |_| paging.get()) };
+    let paging = {
+        let paging = conversation.paging.clone();
+        Memo::new(move |_| paging.get())
+    };
 
     // Everything up to the newest message is read once it is seen by somebody who is here.
     let read = move || {
@@ -249,7 +263,9 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     Effect::new(move || {
         let (Some(outer), Some(inner)) = (scroller.element.get(), feed.get()) else { return };
         let grown = Closure::<dyn FnMut()>::new(move || {
-            if scroller.at_bottom.try_get_untracked() == Some(true) && !newer.try_get_untracked().unwrap_or(true) {
+            if scroller.at_bottom.try_get_untracked() == Some(true)
+                && !newer.try_get_untracked().unwrap_or(true)
+            {
                 scroller.to_bottom();
             }
         });
@@ -279,6 +295,8 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
         on_cleanup(move || here.remove());
     }
 
+    // A feed without an article is none.
+    let holds = move |value: &'static str| (!empty.get()).then_some(value);
     let label = move || {
         let name = chat.with(|chat| chat.as_ref().map(super::chat_row::chat_name)).unwrap_or_default();
         t_with("conversation.history", &[("name", &name)])
@@ -286,7 +304,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     view! {
         <div class="history">
             <div class="scroll history-scroll" node_ref=scroller.element on:scroll=on_scroll>
-                <div class="feed" node_ref=feed role="feed" tabindex="0" aria-label=label
+                <div class="feed" node_ref=feed role=move || holds("feed") tabindex=move || holds("0") aria-label=move || holds("").map(|_| label())
                     aria-busy=move || if matches!(paging.get(), Paging::Older | Paging::Newer) { "true" } else { "false" }
                     on:keydown=move |event| kept.with_value(|conversation| walk(&event, conversation))>
                     {move || match paging.get() {
@@ -328,7 +346,8 @@ fn walk(event: &web_sys::KeyboardEvent, conversation: &Conversation) {
     }
     let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
     let here = target.closest("article").ok().flatten();
-    let number = here.as_ref().and_then(|article| article.get_attribute("data-number")).and_then(|it| it.parse().ok());
+    let number =
+        here.as_ref().and_then(|article| article.get_attribute("data-number")).and_then(|it| it.parse().ok());
     let to = match event.key().as_str() {
         "ArrowUp" | "PageUp" => here.map_or_else(|| last_article(&target), |article| beside(&article, false)),
         "ArrowDown" | "PageDown" => here.and_then(|article| beside(&article, true)),

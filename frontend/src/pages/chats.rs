@@ -12,7 +12,9 @@ use crate::state::{Phase, Store};
 #[component]
 pub fn ChatsList() -> impl IntoView {
     let store = expect_context::<Store>();
-    let order = Memo::new(move |_| store.chats.with(|chats| chats.iter().map(|chat| chat.chat_id).collect::<Vec<_>>()));
+    let order = Memo::new(move |_| {
+        store.chats.with(|chats| chats.iter().map(|chat| chat.chat_id).collect::<Vec<_>>())
+    });
     let retry = move || {
         store.chats_phase.set(Phase::Loading);
         spawn_local(async move {

@@ -4,8 +4,8 @@ use domain::ids::ChatId;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-use crate::components::chat_row::{chat_avatar, chat_name, chat_subtitle};
 use crate::components::avatar::Size;
+use crate::components::chat_row::{chat_avatar, chat_name, chat_subtitle};
 use crate::components::composer::Composer;
 use crate::components::icon::Icon;
 use crate::components::person_panel::PersonPanel;
@@ -26,7 +26,10 @@ pub fn ConversationPage(id: ChatId) -> impl IntoView {
     let chat = store.chat(id);
     // The head is built anew only when what it shows changes, not with every message.
     let head = Memo::new(move |_| {
-        chat.with(|chat| chat.as_ref().map(|chat| (chat_name(chat), chat_subtitle(chat), chat.peer.as_ref().map(|it| it.user_id))))
+        chat.with(|chat| {
+            chat.as_ref()
+                .map(|chat| (chat_name(chat), chat_subtitle(chat), chat.peer.as_ref().map(|it| it.user_id)))
+        })
     });
     let can_send = Memo::new(move |_| chat.with(|chat| chat.as_ref().map(|chat| chat.can_send)));
     let named = chat.with_untracked(|chat| chat.as_ref().is_some_and(|chat| chat.kind == ChatKind::Group));

@@ -116,7 +116,9 @@ fn Found(search: Search) -> impl IntoView {
         }
         match search.found.get() {
             None => view! { <Skeleton rows=4/> }.into_any(),
-            Some(Err(failure)) => view! { <FailedPanel failure retry=move || search.again(store)/> }.into_any(),
+            Some(Err(failure)) => {
+                view! { <FailedPanel failure retry=move || search.again(store)/> }.into_any()
+            }
             Some(Ok(found)) if found.is_empty() => {
                 let words = search.words.get_untracked();
                 let title = t_with("people.search.nobody", &[("words", words.trim())]);
@@ -128,7 +130,8 @@ fn Found(search: Search) -> impl IntoView {
                     let known = store.person(person.user_id);
                     move || known.get().map(|person| view! { <PersonRow person linked=true/> })
                 });
-                view! { <ul class="rows" aria-label=t("people.search.found")>{rows.collect_view()}</ul> }.into_any()
+                view! { <ul class="rows" aria-label=t("people.search.found")>{rows.collect_view()}</ul> }
+                    .into_any()
             }
         }
     }
@@ -151,7 +154,8 @@ fn Circles() -> impl IntoView {
             let _ = store.load_people().await;
         });
     };
-    move || match store.people_phase.get() {
+    move || {
+        match store.people_phase.get() {
         Phase::Loading => view! { <Skeleton rows=6/> }.into_any(),
         Phase::Failed(failure) => view! { <FailedPanel failure retry/> }.into_any(),
         Phase::Ready if empty.get() => view! {
@@ -161,6 +165,7 @@ fn Circles() -> impl IntoView {
         }
         .into_any(),
         Phase::Ready => circles.map(|(title, people)| view! { <CircleList title people/> }).collect_view().into_any(),
+    }
     }
 }
 

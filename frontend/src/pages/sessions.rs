@@ -13,7 +13,9 @@ use crate::state::Store;
 
 /// Browser and system of a User-Agent, as far as they can be told.
 fn device_name(agent: &str) -> String {
-    let first = |names: &[(&str, &'static str)]| names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
+    let first = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
     let browser = first(&[
         ("Edg/", "Edge"),
         ("OPR/", "Opera"),
@@ -94,7 +96,8 @@ pub fn Sessions() -> impl IntoView {
 
 fn session_row(session: Session, end: impl Fn(Option<SessionId>) + Copy + 'static) -> AnyView {
     let id = session.session_id;
-    let device = if session.device.is_empty() { t("settings.sessions.unknown") } else { device_name(&session.device) };
+    let device =
+        if session.device.is_empty() { t("settings.sessions.unknown") } else { device_name(&session.device) };
     let began = t_with("settings.sessions.began", &[("time", &format::full(session.started_at))]);
     let label = t_with("settings.sessions.end.name", &[("device", &device)]);
     view! {

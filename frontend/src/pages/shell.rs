@@ -43,7 +43,7 @@ pub fn Shell() -> impl IntoView {
     // On a narrow screen either the list or what is open shows.
     let depth = move || match route.get() {
         Route::Chats(None) | Route::People(None) | Route::Unknown | Route::SignIn | Route::SignUp => "list",
-        Route::Chats(Some(_)) => "open talk",
+        Route::Chats(Some(_)) => "open in-talk",
         Route::People(Some(_)) | Route::Settings => "open",
     };
     let keys = window_event_listener(leptos::ev::keydown, move |event| shortcut(store, &event));
@@ -132,7 +132,8 @@ fn shortcut(store: Store, event: &web_sys::KeyboardEvent) {
     if (event.ctrl_key() || event.meta_key()) && !event.alt_key() && event.code() == "KeyK" {
         event.prevent_default();
         store.searching.update(|open| *open = !*open);
-    } else if event.alt_key() && (key == "ArrowDown" || key == "ArrowUp") && !store.searching.get_untracked() {
+    } else if event.alt_key() && (key == "ArrowDown" || key == "ArrowUp") && !store.searching.get_untracked()
+    {
         if let Some(chat) = store.neighbour(key == "ArrowDown") {
             event.prevent_default();
             store.router.go(Route::Chats(Some(chat)));

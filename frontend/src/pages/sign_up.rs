@@ -34,7 +34,8 @@ pub fn SignUp() -> impl IntoView {
             nickname: nickname.get_untracked(),
             name: (!full_name.trim().is_empty()).then_some(full_name),
         };
-        let key = sent.with_value(|sent| sent.as_ref().filter(|(before, _)| *before == form).map(|(_, key)| *key));
+        let key =
+            sent.with_value(|sent| sent.as_ref().filter(|(before, _)| *before == form).map(|(_, key)| *key));
         let key = key.unwrap_or_else(new_key);
         sent.set_value(Some((form.clone(), key)));
         spawn_local(async move {

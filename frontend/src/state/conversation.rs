@@ -324,7 +324,11 @@ mod tests {
         let row = Entry::new(message(1).message_id, pending);
         conversation.outbox.set(vec![row.clone()]);
         assert_eq!(conversation.receive(message(1)), Fit::Added);
-        assert_eq!(conversation.receive(message(1)), Fit::Known, "the answer after the frame changes nothing");
+        assert_eq!(
+            conversation.receive(message(1)),
+            Fit::Known,
+            "the answer after the frame changes nothing"
+        );
         assert!(conversation.outbox.get_untracked().is_empty());
         assert_eq!(row.number(), Some(1), "the very row that was pending");
         assert_eq!(conversation.window.get_untracked().entries.len(), 1);

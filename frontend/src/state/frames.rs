@@ -92,7 +92,8 @@ impl Store {
         let chat_id = message.chat_id;
         self.note_message(&message);
         let Some(conversation) = self.known_conversation(chat_id) else { return };
-        let was_unsent = conversation.outbox.with_untracked(|rows| rows.iter().any(|row| row.id == message.message_id));
+        let was_unsent =
+            conversation.outbox.with_untracked(|rows| rows.iter().any(|row| row.id == message.message_id));
         if conversation.receive(message) == Fit::Gap {
             let conversation = conversation.clone();
             spawn_local(async move {

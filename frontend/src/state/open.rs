@@ -80,7 +80,8 @@ impl Store {
     pub async fn load(self, conversation: &Conversation) {
         conversation.phase.set(Phase::Loading);
         let id = conversation.chat_id;
-        let many = self.peek_chat(id, |chat| (chat.unread > MANY_UNREAD).then_some(chat.read_number)).flatten();
+        let many =
+            self.peek_chat(id, |chat| (chat.unread > MANY_UNREAD).then_some(chat.read_number)).flatten();
         let page = many.map_or(Page::Newest, |read| Page::After(read.saturating_sub(CONTEXT)));
         match self.show(conversation, page).await {
             Ok(()) => {
@@ -127,7 +128,8 @@ impl Store {
     /// One more page of older messages; false if there was nothing to do. `before` is called right before the
     /// rows change.
     pub async fn page_older(self, conversation: &Conversation, before: impl FnOnce()) -> bool {
-        let Some(first) = conversation.window.with_untracked(|window| window.older.then(|| window.first()).flatten())
+        let Some(first) =
+            conversation.window.with_untracked(|window| window.older.then(|| window.first()).flatten())
         else {
             return false;
         };
@@ -205,11 +207,16 @@ impl Store {
         }
         let pause = (READ_PAUSE - (now() - mark.told_at)).clamp(0.0, READ_PAUSE);
         spawn_local(async move {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2,000")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and 2,000"
+            )]
             sleep(pause as u32).await;
             let mut wanted = None;
             self.read_marks.update_value(|marks| {
-                wanted = marks.insert(id, ReadMark { told_at: now(), wanted: None }).and_then(|mark| mark.wanted);
+                wanted =
+                    marks.insert(id, ReadMark { told_at: now(), wanted: None }).and_then(|mark| mark.wanted);
             });
             if let Some(number) = wanted {
                 // If it fails, the next message that is read tells it.

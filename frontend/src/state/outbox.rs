@@ -108,7 +108,8 @@ impl Store {
     /// What was unsent when the page was left: pending messages go out again, under their own keys.
     pub(super) fn restore_outbox(self, conversation: &Conversation) {
         let kept = storage::get(&self.outbox_key(conversation.chat_id));
-        let unsent = kept.and_then(|text| serde_json::from_str::<Vec<Unsent>>(&text).ok()).unwrap_or_default();
+        let unsent =
+            kept.and_then(|text| serde_json::from_str::<Vec<Unsent>>(&text).ok()).unwrap_or_default();
         if unsent.is_empty() {
             return;
         }
@@ -161,7 +162,9 @@ impl Store {
                 sent_at: sent.sent_at,
                 reply_to: item.reply_to,
             }),
-            Err(failure) if row.is_pending() => row.item.update(|item| item.delivery = Delivery::Failed(failure)),
+            Err(failure) if row.is_pending() => {
+                row.item.update(|item| item.delivery = Delivery::Failed(failure))
+            }
             // The live frame was there before the answer got lost.
             Err(_) => {}
         }

@@ -22,7 +22,8 @@ impl Store {
     }
 
     async fn fetch_people(self) -> Answer<()> {
-        let circles = futures::future::try_join_all(Circle::ALL.map(|circle| self.api.circle(circle))).await?;
+        let circles =
+            futures::future::try_join_all(Circle::ALL.map(|circle| self.api.circle(circle))).await?;
         let people = circles.into_iter().flatten().map(|person| (person.user_id, person));
         self.people.set(people.collect());
         Ok(())
@@ -34,9 +35,11 @@ impl Store {
     }
 
     pub fn put_person(self, person: Person) {
-        let is_peer = |chat: &domain::views::Chat| chat.peer.as_ref().is_some_and(|it| it.user_id == person.user_id);
-        if self.chats.with_untracked(|chats| chats.iter().any(|chat| is_peer(chat) && chat.peer.as_ref() != Some(&person)))
-        {
+        let is_peer =
+            |chat: &domain::views::Chat| chat.peer.as_ref().is_some_and(|it| it.user_id == person.user_id);
+        if self.chats.with_untracked(|chats| {
+            chats.iter().any(|chat| is_peer(chat) && chat.peer.as_ref() != Some(&person))
+        }) {
             self.chats.update(|chats| {
                 for chat in chats.iter_mut().filter(|chat| is_peer(chat)) {
                     chat.peer = Some(person.clone());
@@ -77,7 +80,9 @@ impl Store {
 
     fn listed(self, wanted: impl Fn(&Person) -> bool + Send + Sync + 'static) -> Memo<Vec<Person>> {
         Memo::new(move |_| {
-            let mut people = self.people.with(|people| people.values().filter(|it| wanted(it)).cloned().collect::<Vec<_>>());
+            let mut people = self
+                .people
+                .with(|people| people.values().filter(|it| wanted(it)).cloned().collect::<Vec<_>>());
             people.sort_by_cached_key(|person| (person.name.to_lowercase(), person.user_id));
             people
         })
