@@ -1,5 +1,6 @@
 //! Hashing passwords with Argon2id, a few at a time, off the async threads.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -26,6 +27,29 @@ pub struct Hashing {
 impl Default for Hashing {
     fn default() -> Self {
         Self { memory_kib: 19 * 1024, passes: 2, lanes: 1, at_once: 2, waiting: 64 }
+    }
+}
+
+/// Reads Argon2's own way of writing them, `m=19456,t=2,p=1`; what is absent stays as it is by
+/// default.
+impl FromStr for Hashing {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is not like m=19456,t=2,p=1");
+        let mut hashing = Self::default();
+        for part in text.split(',') {
+            let (name, value) = part.trim().split_once('=').ok_or_else(bad)?;
+            let value = value.parse().map_err(|_| bad())?;
+            match name {
+                "m" => hashing.memory_kib = value,
+                "t" => hashing.passes = value,
+                "p" => hashing.lanes = value,
+                _ => return Err(bad()),
+            }
+        }
+        Params::new(hashing.memory_kib, hashing.passes, hashing.lanes, None)
+            .map_err(|error| error.to_string())?;
+        Ok(hashing)
     }
 }
 
@@ -217,5 +241,10 @@ mod tests {
     fn the_default_is_what_the_checklist_asks_for() {
         let Hashing { memory_kib, passes, lanes, at_once, .. } = Hashing::default();
         assert_eq!((memory_kib, passes, lanes, at_once), (19_456, 2, 1, 2));
+        assert_eq!("m=19456,t=2,p=1".parse(), Ok(Hashing::default()));
+        assert_eq!("t=3".parse::<Hashing>().map(|it| it.passes), Ok(3));
+        for bad in ["", "m", "m=x", "x=1", "m=1"] {
+            assert!(bad.parse::<Hashing>().is_err(), "{bad}");
+        }
     }
 }

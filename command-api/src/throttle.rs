@@ -5,7 +5,7 @@
 //! whoever hammers an account from elsewhere does not keep its owner out.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use domain::problem::Kind;
@@ -25,13 +25,13 @@ pub struct Policy {
 /// Sign-ins on one account from one network.
 pub const PAIR: Policy = Policy { free: 5, longest: 300, forget: 3_600 };
 /// Sign-ins from one network, on whatever account.
-pub const NETWORK: Policy = Policy { free: 30, longest: 300, forget: 3_600 };
+pub const NETWORK: Policy = Policy { free: 50, longest: 300, forget: 3_600 };
 /// Sign-ins on one account from everywhere.
 pub const ACCOUNT: Policy = Policy { free: 20, longest: 60, forget: 3_600 };
 /// Registrations from one network that met a taken email address: each shows an account.
 pub const TAKEN: Policy = Policy { free: 10, longest: 900, forget: 3_600 };
 /// Accounts made from one network.
-pub const REGISTERED: Policy = Policy { free: 60, longest: 900, forget: 3_600 };
+pub const REGISTERED: Policy = Policy { free: 200, longest: 60, forget: 3_600 };
 
 /// What is counted: a name that holds no personal data but keyed hashes, and the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,15 @@ pub trait Throttle: Send + Sync {
     /// `too-many-requests` with the seconds to wait; then nothing was counted.
     async fn attempt(&self, counters: &[Counter], now: Timestamp) -> Result<(), Problem>;
 
+    /// Says whether it is too early, without counting.
+    ///
+    /// # Errors
+    /// `too-many-requests` with the seconds to wait.
+    async fn check(&self, counters: &[Counter], now: Timestamp) -> Result<(), Problem>;
+
+    /// Counts, however early.
+    async fn count(&self, counters: &[Counter], now: Timestamp);
+
     /// Takes one attempt back: it was none that is to be slowed.
     async fn forgive(&self, counters: &[Counter]);
 
@@ -78,6 +87,10 @@ impl Throttle for Off {
     async fn attempt(&self, _: &[Counter], _: Timestamp) -> Result<(), Problem> {
         Ok(())
     }
+    async fn check(&self, _: &[Counter], _: Timestamp) -> Result<(), Problem> {
+        Ok(())
+    }
+    async fn count(&self, _: &[Counter], _: Timestamp) {}
     async fn forgive(&self, _: &[Counter]) {}
     async fn reset(&self, _: &Counter) {}
 }
@@ -116,49 +129,71 @@ pub struct InMemory {
 /// Counters that are held at most.
 const MOST: usize = 100_000;
 
+type Counts = HashMap<String, Count>;
+
+fn early(counts: &Counts, counters: &[Counter], now: Timestamp) -> Result<(), Problem> {
+    let mut wait_until = now;
+    let mut all_begun = true;
+    for counter in counters {
+        let count = counts.get(&counter.name).filter(|count| !count.is_forgotten(now));
+        if let Some(count) = count
+            && (all_begun || !counter.only_after_others)
+        {
+            wait_until = wait_until.max(count.next());
+        }
+        all_begun &= count.is_some_and(|count| count.attempts >= count.policy.free);
+    }
+    if wait_until > now {
+        let wait = (wait_until.0 - now.0).unsigned_abs().div_ceil(Timestamp::SECOND.unsigned_abs());
+        return Err(Problem::new(Kind::TooManyRequests).retry_after(wait));
+    }
+    Ok(())
+}
+
+fn add(counts: &mut Counts, counters: &[Counter], now: Timestamp) {
+    if counts.len() + counters.len() > MOST {
+        counts.retain(|_, count| !count.is_forgotten(now));
+        if counts.len() + counters.len() > MOST {
+            counts.clear();
+        }
+    }
+    for counter in counters {
+        let fresh = Count { attempts: 0, last: now, policy: counter.policy };
+        let count = counts.entry(counter.name.clone()).or_insert(fresh);
+        if count.is_forgotten(now) {
+            *count = fresh;
+        }
+        count.attempts = count.attempts.saturating_add(1);
+        count.last = now;
+    }
+}
+
+impl InMemory {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // A count that a panic left behind is still a count.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl Throttle for InMemory {
     async fn attempt(&self, counters: &[Counter], now: Timestamp) -> Result<(), Problem> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wait_until = now;
-        let mut all_begun = true;
-        for counter in counters {
-            let count = counts.get(&counter.name).filter(|count| !count.is_forgotten(now));
-            let begun = count.is_some_and(|count| count.attempts >= count.policy.free);
-            if let Some(count) = count
-                && (all_begun || !counter.only_after_others)
-            {
-                wait_until = wait_until.max(count.next());
-            }
-            all_begun &= begun;
-        }
-        if wait_until > now {
-            let wait = (wait_until.0 - now.0).unsigned_abs().div_ceil(Timestamp::SECOND.unsigned_abs());
-            return Err(Problem::new(Kind::TooManyRequests).retry_after(wait));
-        }
-        if counts.len() + counters.len() > MOST {
-            counts.retain(|_, count| !count.is_forgotten(now));
-            if counts.len() + counters.len() > MOST {
-                counts.clear();
-            }
-        }
-        for counter in counters {
-            let count = counts.entry(counter.name.clone()).or_insert(Count {
-                attempts: 0,
-                last: now,
-                policy: counter.policy,
-            });
-            if count.is_forgotten(now) {
-                count.attempts = 0;
-            }
-            count.attempts = count.attempts.saturating_add(1);
-            count.last = now;
-        }
+        let mut counts = self.counts();
+        early(&counts, counters, now)?;
+        add(&mut counts, counters, now);
         Ok(())
     }
 
+    async fn check(&self, counters: &[Counter], now: Timestamp) -> Result<(), Problem> {
+        early(&self.counts(), counters, now)
+    }
+
+    async fn count(&self, counters: &[Counter], now: Timestamp) {
+        add(&mut self.counts(), counters, now);
+    }
+
     async fn forgive(&self, counters: &[Counter]) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
         for counter in counters {
             if let Some(count) = counts.get_mut(&counter.name) {
                 count.attempts = count.attempts.saturating_sub(1);
@@ -167,7 +202,7 @@ impl Throttle for InMemory {
     }
 
     async fn reset(&self, counter: &Counter) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(&counter.name);
+        self.counts().remove(&counter.name);
     }
 }
 

@@ -55,14 +55,12 @@ pub async fn register(
     let network = who.client.network();
     let taken = [Counter::new(format!("taken\n{network}"), TAKEN)];
     let registered = [Counter::new(format!("registered\n{network}"), REGISTERED)];
-    let counters = [taken.clone(), registered.clone()].concat();
-    state.throttle.attempt(&counters, state.now()).await?;
-
+    state.throttle.check(&[taken.clone(), registered.clone()].concat(), state.now()).await?;
     let answer = perform(&state, &who, key, request, name).await;
     match &answer {
-        Ok(_) => state.throttle.forgive(&taken).await,
-        Err(problem) if problem.is(Kind::EmailTaken) => state.throttle.forgive(&registered).await,
-        Err(_) => state.throttle.forgive(&counters).await,
+        Ok(_) => state.throttle.count(&registered, state.now()).await,
+        Err(problem) if problem.is(Kind::EmailTaken) => state.throttle.count(&taken, state.now()).await,
+        Err(_) => {}
     }
     Ok(answer?.answer(&state, &who.client))
 }
