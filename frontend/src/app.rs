@@ -17,6 +17,7 @@ use crate::state::Store;
 
 /// Who uses the app.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in the page")]
 enum Who {
     /// It is being asked.
     Unknown,

@@ -57,11 +57,10 @@ impl Store {
         let id = conversation.chat_id;
         if self.peek_chat(id, |_| ()).is_none()
             && let Err(failure) = self.refresh_chat(id).await
+            && self.peek_chat(id, |_| ()).is_none()
         {
-            if self.peek_chat(id, |_| ()).is_none() {
-                conversation.phase.set(Phase::Failed(failure));
-                return;
-            }
+            conversation.phase.set(Phase::Failed(failure));
+            return;
         }
         let unread_from = self.peek_chat(id, |chat| (chat.unread > 0).then_some(chat.read_number)).flatten();
         if conversation.divider.get_untracked() != unread_from {
