@@ -43,9 +43,16 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("browser", &self.browser).field("secure", &self.secure).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("browser", &self.browser)
+            .field("secure", &self.secure)
+            .finish_non_exhaustive()
     }
 }
+
+/// The id of the HTTP request, as problems and log lines name it. Always present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(pub uuid::Uuid);
 
 /// Where the refresh cookie is sent to and nowhere else.
 pub const REFRESH_PATH: &str = "/command/v1/refresh";
@@ -67,7 +74,8 @@ mod tests {
     #[test]
     fn throttles_count_ipv6_by_its_64() {
         let at = |address: &str| {
-            Client { address: address.into(), user_agent: String::new(), browser: false, secure: true }.network()
+            Client { address: address.into(), user_agent: String::new(), browser: false, secure: true }
+                .network()
         };
         assert_eq!(at("2001:db8:1:2:3:4:5:6"), at("2001:db8:1:2:ffff::1"));
         assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
