@@ -57,6 +57,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_tells_the_limit() {
+        let refusal = |password: &str| check_password("/new_password", password);
+        assert_eq!(refusal(""), Err(FieldError::new("/new_password", "too-short").with("min", 8)));
+        assert_eq!(
+            refusal(&"x".repeat(257)),
+            Err(FieldError::new("/new_password", "too-long").with("max", 256))
+        );
+    }
+
+    #[test]
     fn common_passwords_are_refused_in_any_case() {
         for common in ["password", "PassWord1", "1q2w3e4r", "Iloveyou!", "QWERTY123", "Elizabeth"] {
             assert_eq!(code(common).as_deref(), Some("common-password"), "{common}");

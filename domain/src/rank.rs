@@ -167,6 +167,35 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_of_forgiveness_are_at_three_and_eight_characters() {
+        assert_eq!([2, 3, 7, 8, 40].map(typos_allowed), [0, 1, 1, 2, 2]);
+        assert_eq!(ranked("amn", &[person(1, "ann", "")]), [1], "three: one");
+        assert!(ranked("amm", &[person(1, "ann", "")]).is_empty(), "three: not two");
+        assert_eq!(ranked("catharyn", &[person(1, "katharin", "")]), [1], "eight: two");
+        assert!(ranked("catxaryn", &[person(1, "katharin", "")]).is_empty(), "eight: not three");
+    }
+
+    #[test]
+    fn fewer_typing_errors_come_first() {
+        let people = [person(1, "alexander", ""), person(2, "aleksandar", "")];
+        assert_eq!(ranked("aleksander", &people), [2, 1]);
+    }
+
+    #[test]
+    fn an_exact_id_comes_before_a_nickname_that_is_spelled_like_it() {
+        let id = Uuid::from_u128(0x0193_5470_5a00_7a3c_8f21_0c9d_5e7b_1a01);
+        let spelled = id.simple().to_string();
+        let people = [person(1, &spelled, ""), person(id.as_u128(), "zed", "")];
+        assert_eq!(ranked(&spelled, &people), [id.as_u128(), 1]);
+    }
+
+    #[test]
+    fn nobody_is_found_twice() {
+        let people = [person(1, "ann", "Ann"), person(2, "anna", ""), person(1, "ann", "Ann")];
+        assert_eq!(ranked("ann", &people), [1, 2]);
+    }
+
+    #[test]
     fn every_word_of_the_query_must_be_found() {
         let people = [person(1, "mp", "Maria Petrova"), person(2, "mi", "Maria Ivanova")];
         assert_eq!(ranked("petr mar", &people), [1]);
