@@ -61,9 +61,13 @@ impl Decider for Account {
 
     fn decide(&self, command: AccountCommand, _: &()) -> Result<Vec<AccountEvent>, Problem> {
         match (command, self.person) {
-            (AccountCommand::Register { person, email, verifier }, None) => Ok(vec![
-                AccountEvent::AccountRegistered { person, email: email.into(), verifier: verifier.into() },
-            ]),
+            (AccountCommand::Register { person, email, verifier }, None) => {
+                Ok(vec![AccountEvent::AccountRegistered {
+                    person,
+                    email: email.into(),
+                    verifier: verifier.into(),
+                }])
+            }
             (AccountCommand::Register { .. }, Some(_)) => Err(Kind::Conflict.into()),
             (AccountCommand::ChangePassword { .. }, None) => Err(Kind::NotFound.into()),
             (AccountCommand::ChangePassword { seen, verifier, why }, Some(person)) => {

@@ -136,10 +136,8 @@ impl Decider for Chat {
                 self.members = vec![*by, *with];
             }
             ChatEvent::MessageSent { number, sent_at, .. } => {
-                let goes_on = self
-                    .runs
-                    .last()
-                    .is_some_and(|run| run.sequence + (number - run.first) == self.sequence);
+                let goes_on =
+                    self.runs.last().is_some_and(|run| run.sequence + (number - run.first) == self.sequence);
                 if !goes_on {
                     self.runs.push(Run { first: *number, sequence: self.sequence });
                 }

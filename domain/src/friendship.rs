@@ -19,13 +19,37 @@ pub const ASK_AGAIN_AFTER: i64 = 30 * Timestamp::DAY;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum FriendshipEvent {
-    FriendRequested { from: PersonId, to: PersonId, at: Timestamp },
-    FriendAccepted { by: PersonId, from: PersonId, at: Timestamp },
-    FriendDeclined { by: PersonId, from: PersonId, at: Timestamp },
+    FriendRequested {
+        from: PersonId,
+        to: PersonId,
+        at: Timestamp,
+    },
+    FriendAccepted {
+        by: PersonId,
+        from: PersonId,
+        at: Timestamp,
+    },
+    FriendDeclined {
+        by: PersonId,
+        from: PersonId,
+        at: Timestamp,
+    },
     /// Withdrawn or unfriended.
-    FriendRemoved { by: PersonId, other: PersonId, at: Timestamp },
-    PersonBlocked { by: PersonId, other: PersonId, at: Timestamp },
-    PersonUnblocked { by: PersonId, other: PersonId, at: Timestamp },
+    FriendRemoved {
+        by: PersonId,
+        other: PersonId,
+        at: Timestamp,
+    },
+    PersonBlocked {
+        by: PersonId,
+        other: PersonId,
+        at: Timestamp,
+    },
+    PersonUnblocked {
+        by: PersonId,
+        other: PersonId,
+        at: Timestamp,
+    },
 }
 
 /// What `by` wants of `other`.
@@ -117,10 +141,16 @@ impl Friendship {
             Link::Friends => Vec::new(),
             Link::Pending { from } if from == by => Vec::new(),
             Link::Unseen { from, since } if from == by => {
-                if self.has_blocked(other) || at < since.plus(ASK_AGAIN_AFTER) { Vec::new() } else { requested }
+                if self.has_blocked(other) || at < since.plus(ASK_AGAIN_AFTER) {
+                    Vec::new()
+                } else {
+                    requested
+                }
             }
             // The other one's wish is there already, declined or not.
-            Link::Pending { from } | Link::Unseen { from, .. } if from == other && !self.has_blocked(other) => {
+            Link::Pending { from } | Link::Unseen { from, .. }
+                if from == other && !self.has_blocked(other) =>
+            {
                 vec![FriendshipEvent::FriendAccepted { by, from, at }]
             }
             Link::None | Link::Pending { .. } | Link::Unseen { .. } => requested,

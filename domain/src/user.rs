@@ -64,7 +64,9 @@ impl Decider for User {
             }
             (UserCommand::Create { .. }, Some(_)) => Err(Kind::UserExists.into()),
             (UserCommand::EditInfo { .. }, None) => Err(Kind::NotFound.into()),
-            (UserCommand::EditInfo { nickname: None, name: None, about: None, .. }, Some(_)) => Ok(Vec::new()),
+            (UserCommand::EditInfo { nickname: None, name: None, about: None, .. }, Some(_)) => {
+                Ok(Vec::new())
+            }
             (UserCommand::EditInfo { seen, nickname, name, about }, Some(person)) => {
                 if nickname.is_some() && seen != self.nickname.as_ref().and_then(|it| it.event_id) {
                     return Err(Problem::new(Kind::Conflict).detail("the nickname was changed meanwhile"));
