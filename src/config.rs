@@ -1,10 +1,11 @@
 //! The configuration: one struct, every variable documented where it stands.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use command_api::Registration;
+use command_api::passwords::Hashing;
 use ipnet::IpNet;
 use stores::Urls;
 
@@ -71,6 +72,10 @@ pub struct Config {
     /// Who may register: `open`, `domains:<host>,<host>` or `closed`.
     #[arg(long, env = "LETOPIS_REGISTRATION", default_value = "open")]
     pub registration: Registration,
+    /// Cost of a password hash (Argon2id): `m=<KiB>,t=<passes>,p=<lanes>`. Older hashes are renewed
+    /// when their owners sign in.
+    #[arg(long, env = "LETOPIS_PASSWORD_HASH", default_value = "m=19456,t=2,p=1")]
+    pub password_hash: Hashing,
     /// Networks of proxies whose X-Forwarded-For is believed, comma-separated (`10.0.0.0/8`).
     #[arg(long, env = "LETOPIS_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,
@@ -87,6 +92,7 @@ const NOT_YET: &[&str] =
 
 /// # Errors
 /// If one of the variables is set that this version can't honour.
+#[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]
 pub fn refuse_what_is_not_there_yet() -> anyhow::Result<()> {
     for name in NOT_YET {
         if std::env::var_os(name).is_some() {
@@ -117,13 +123,32 @@ impl Config {
     }
 
     /// # Errors
-    /// A URL that names no engine of this version, or the log's own file.
+    /// A URL that names no engine of this version.
     pub fn keys_file(&self) -> anyhow::Result<PathBuf> {
-        let keys = self.sqlite("LETOPIS_KEYS_URL", self.keys_url.as_ref(), "keys.db")?;
-        if keys == self.log_file()? {
-            bail!("LETOPIS_KEYS_URL and LETOPIS_LOG_URL name one file: keys never lie in the log's database");
+        self.sqlite("LETOPIS_KEYS_URL", self.keys_url.as_ref(), "keys.db")
+    }
+
+    /// Keys never lie in the log's database, and a projection throws away tables that it does not
+    /// know: every engine has a file of its own.
+    ///
+    /// # Errors
+    /// Two variables that name one file.
+    pub fn refuse_shared_files(&self) -> anyhow::Result<()> {
+        let urls = self.urls();
+        let mut files = vec![("LETOPIS_LOG_URL", self.log_file()?), ("LETOPIS_KEYS_URL", self.keys_file()?)];
+        for (variable, url) in [
+            ("LETOPIS_SESSIONS_URL", &urls.sessions),
+            ("LETOPIS_DIRECTORY_URL", &urls.directory),
+            ("LETOPIS_TIMELINE_URL", &urls.timeline),
+        ] {
+            files.extend(url.strip_prefix("sqlite:").map(|path| (variable, PathBuf::from(path))));
         }
-        Ok(keys)
+        for (index, (variable, file)) in files.iter().enumerate() {
+            if let Some((other, _)) = files[..index].iter().find(|(_, it)| resolved(it) == resolved(file)) {
+                bail!("{other} and {variable} name one file, {}: give each its own", file.display());
+            }
+        }
+        Ok(())
     }
 
     pub fn master_key_file(&self) -> PathBuf {
@@ -165,4 +190,10 @@ impl Config {
         }
         Ok(public)
     }
+}
+
+/// The file itself, whatever path leads to it; it need not exist yet.
+fn resolved(file: &Path) -> PathBuf {
+    let in_folder = || Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?));
+    file.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| file.to_owned())
 }

@@ -26,6 +26,7 @@ pub struct House {
     pub log: Arc<dyn Log>,
     pub log_id: Uuid,
     pub keyring: Keyring,
+    file: Arc<SqliteLog>,
     _lock: File,
 }
 
@@ -42,6 +43,7 @@ impl House {
             .mode(0o700)
             .create(data)
             .with_context(|| format!("LETOPIS_DATA={} can't be made", data.display()))?;
+        config.refuse_shared_files()?;
         let lock = lock(&data.join("lock")).await?;
         let (log_file, keys_file) = (config.log_file()?, config.keys_file()?);
         let is_new = !has_content(&log_file) && !has_content(&keys_file);
@@ -67,7 +69,14 @@ impl House {
         if log_id != keyring.log_id() {
             bail!("the key store is of log {}, and this is log {log_id}", keyring.log_id());
         }
-        Ok(Self { log, log_id, keyring, _lock: lock })
+        Ok(Self { log: log.clone(), log_id, keyring, file: log, _lock: lock })
+    }
+
+    /// Leaves the folder in order: the log is one file again. Once nobody appends any more.
+    pub async fn close(self) {
+        if let Err(error) = self.file.fold().await {
+            tracing::warn!(%error, "the log keeps its write-ahead log beside it");
+        }
     }
 }
 

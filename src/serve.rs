@@ -10,7 +10,7 @@ use chronicle::entropy::Entropy;
 use chronicle::tokens::Tokens;
 use chronicle::{Clock, Executor};
 use command_api::CommandState;
-use command_api::passwords::{Hashing, Passwords};
+use command_api::passwords::Passwords;
 use command_api::throttle::{InMemory, Off, Throttle};
 use domain::Timestamp;
 use query_api::QueryState;
@@ -112,6 +112,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         while projecting.ended().await.is_some() {}
         drop(executor);
         let committed = committing.await;
+        house.close().await;
         served.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
         committed.map_err(anyhow::Error::from)
     };
@@ -135,7 +136,7 @@ fn command_state(
         Switch::On => Arc::new(InMemory::default()),
         Switch::Off => Arc::new(Off),
     };
-    let passwords = Passwords::new(Hashing::default(), entropy.clone())
+    let passwords = Passwords::new(config.password_hash, entropy.clone())
         .map_err(|error| anyhow::anyhow!("the password hash's parameters: {error}"))?;
     Ok(CommandState {
         executor: executor.clone(),

@@ -235,7 +235,8 @@ impl Executor {
         let mut recorded: Vec<Recorded> = Vec::new();
         loop {
             let from = recorded.len() as u32;
-            let ids: Vec<EventId> = (from..from + AT_ONCE).map(|ordinal| event_id(scope, key, ordinal)).collect();
+            let ids: Vec<EventId> =
+                (from..from + AT_ONCE).map(|ordinal| event_id(scope, key, ordinal)).collect();
             let found = self.log.by_ids(&ids).await.map_err(unavailable)?;
             let complete = found.len() < ids.len();
             recorded.extend(found);
@@ -347,7 +348,9 @@ impl Task {
                 tracing::warn!(%error, "a stream can't be read");
                 self.committer.read_failed(&Need::Stream(stream));
             }
-            Input::ClaimRead(claim, Ok((owner, head))) => self.committer.claim_read(claim, head.position, owner),
+            Input::ClaimRead(claim, Ok((owner, head))) => {
+                self.committer.claim_read(claim, head.position, owner)
+            }
             Input::ClaimRead(claim, Err(error)) => {
                 tracing::warn!(%error, "a claim can't be read");
                 self.committer.read_failed(&Need::Claim(claim));
@@ -392,7 +395,9 @@ impl Task {
                     Input::Appended(written(appended, head))
                 });
             }
-            Output::Lock { after } => self.spawn(move |log| async move { Input::Locked(lock(&*log, after).await) }),
+            Output::Lock { after } => {
+                self.spawn(move |log| async move { Input::Locked(lock(&*log, after).await) })
+            }
             Output::Unlock => self.locked = None,
         }
     }
@@ -442,7 +447,11 @@ impl Task {
         for (position, draft) in (fence.position + 1..).zip(&proposal.events) {
             let write = &draft.event;
             if let Some((person, chat)) = write.membership() {
-                batch.memberships.extend(person.map(|person| Membership { person, chat: chat.clone(), position }));
+                batch.memberships.extend(person.map(|person| Membership {
+                    person,
+                    chat: chat.clone(),
+                    position,
+                }));
             }
             batch.events.push(Recorded {
                 position,

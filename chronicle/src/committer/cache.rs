@@ -87,9 +87,7 @@ impl<M: Model> Cache<M> {
                             (M::initial(&draft.stream), draft.sequence - 1)
                         }
                     };
-                    self.ahead
-                        .entry(draft.stream.clone())
-                        .or_insert(Ahead { state, sequence, queued: 0 })
+                    self.ahead.entry(draft.stream.clone()).or_insert(Ahead { state, sequence, queued: 0 })
                 }
             };
             M::evolve(&mut ahead.state, &draft.event);

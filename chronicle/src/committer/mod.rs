@@ -101,7 +101,11 @@ pub struct Proposal<M: Model> {
 #[derive(Debug)]
 pub enum Answer<M: Model> {
     /// Durable. `position` is of its last event, or what it looked at if it wrote none.
-    Done { position: u64, events: Vec<M::Event>, note: Option<String> },
+    Done {
+        position: u64,
+        events: Vec<M::Event>,
+        note: Option<String>,
+    },
     Refused(Problem),
     /// Its key was used before: the answer is what the log has under this first event.
     Repeat(EventId),
@@ -202,7 +206,12 @@ impl<M: Model> Touched<M> {
 enum Phase<M: Model> {
     Idle,
     /// The first `entries` of the queue are being written.
-    Writing { proposal: Arc<Proposal<M>>, entries: usize, locked: bool, sent: u32 },
+    Writing {
+        proposal: Arc<Proposal<M>>,
+        entries: usize,
+        locked: bool,
+        sent: u32,
+    },
     Locking,
     /// The lock is held, and the next batch goes under it.
     Locked,
@@ -449,16 +458,22 @@ impl<M: Model> Committer<M> {
     /// What was to be read can't be: whoever waits for it is told to try again.
     pub fn read_failed(&mut self, need: &Need<M>) {
         self.reading.remove(need);
-        let (failed, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(missing, _)| missing == need);
+        let (failed, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(missing, _)| missing == need);
         self.waiting = rest;
         for (_, entry) in failed {
-            self.answer(entry.tickets, entry.command.first_event(), Answer::Refused(Kind::Unavailable.into()));
+            self.answer(
+                entry.tickets,
+                entry.command.first_event(),
+                Answer::Refused(Kind::Unavailable.into()),
+            );
         }
     }
 
     fn found(&mut self, need: &Need<M>) {
         self.reading.remove(need);
-        let (ready, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(missing, _)| missing == need);
+        let (ready, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(missing, _)| missing == need);
         self.waiting = rest;
         for (_, entry) in ready {
             self.decide(entry);
@@ -515,10 +530,7 @@ impl<M: Model> Committer<M> {
             if let Some(answer) = settle(&entry) {
                 touched.add(&entry.decided);
                 self.answer(entry.tickets, entry.command.first_event(), answer);
-            } else if all
-                || touched.concerns(&entry.decided)
-                || !self.cache.holds(&entry.decided.drafts)
-            {
+            } else if all || touched.concerns(&entry.decided) || !self.cache.holds(&entry.decided.drafts) {
                 touched.add(&entry.decided);
                 entry.decided = Decided::default();
                 let before = self.queue.len();

@@ -60,7 +60,8 @@ impl<'a, M: Model> World<'a, M> {
         if let Some(index) = self.moved.iter().position(|(moved, _)| moved == stream) {
             return Ok(&self.moved[index].1);
         }
-        let (state, _) = self.cache.seen(stream).ok_or_else(|| Halt::Missing(Need::Stream(stream.clone())))?;
+        let (state, _) =
+            self.cache.seen(stream).ok_or_else(|| Halt::Missing(Need::Stream(stream.clone())))?;
         if !self.decided.drafts.iter().any(|draft| draft.stream == *stream) {
             return Ok(state);
         }

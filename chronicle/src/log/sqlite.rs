@@ -38,6 +38,7 @@ type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 enum Order {
     Append { fence: Head, batch: Arc<Batch>, reply: Reply<Appended> },
     Lock { after: u64, limit: usize, reply: Reply<Held> },
+    Fold { reply: Reply<()> },
 }
 
 /// The lock as the writing thread holds it: it waits for a batch, or for this to be dropped.
@@ -83,6 +84,16 @@ impl SqliteLog {
         let readers = Arc::new(Mutex::new(Vec::new()));
         let poll = tokio::spawn(follow(path.to_owned(), readers.clone(), head.clone()));
         Ok(Arc::new(Self { path: path.to_owned(), orders, readers, head, poll }))
+    }
+
+    /// Folds the WAL into the file, so that the file alone is the log; for an orderly stop.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`]; nothing is lost by it.
+    pub async fn fold(&self) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Fold { reply })?;
+        answer.await.unwrap_or_else(|_| Err(LogError::Unavailable("the log's writer has stopped".into())))
     }
 
     async fn read_with<T: Send + 'static>(
@@ -143,7 +154,10 @@ fn with_reader<T>(
 }
 
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let reader = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     reader.busy_timeout(BUSY)?;
     reader.set_prepared_statement_cache_capacity(32);
     Ok(reader)
@@ -157,8 +171,7 @@ fn prepare(writer: &mut Connection, path: &Path) -> Result<(), LogError> {
     writer.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let version: i64 =
-        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     match version {
         SCHEMA_VERSION => {}
         0 => {
@@ -166,7 +179,10 @@ fn prepare(writer: &mut Connection, path: &Path) -> Result<(), LogError> {
                 .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
                 .map_err(failed)?;
             if tables > 0 {
-                return Err(LogError::Corrupt(format!("{} is a database, but no letopis log", path.display())));
+                return Err(LogError::Corrupt(format!(
+                    "{} is a database, but no letopis log",
+                    path.display()
+                )));
             }
             transaction.execute_batch(SCHEMA).map_err(failed)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
@@ -246,6 +262,10 @@ fn write_all(mut writer: Connection, inbox: &blocking::Receiver<Order>, head: &w
                 let _ = reply.send(result);
             }
             Order::Lock { after, limit, reply } => hold(&mut writer, after, limit, reply, head),
+            Order::Fold { reply } => {
+                let folded = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                let _ = reply.send(folded.map_err(lost));
+            }
         }
     }
 }
@@ -378,7 +398,9 @@ impl Log for SqliteLog {
     async fn lock(&self, after: u64, limit: usize) -> Result<Box<dyn LockedLog>, LogError> {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Lock { after, limit, reply })?;
-        let held = answer.await.unwrap_or_else(|_| Err(LogError::Unavailable("the log's writer has stopped".into())))?;
+        let held = answer
+            .await
+            .unwrap_or_else(|_| Err(LogError::Unavailable("the log's writer has stopped".into())))?;
         Ok(Box::new(held))
     }
 

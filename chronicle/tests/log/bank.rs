@@ -54,13 +54,26 @@ impl Model for Bank {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    Deposit { to: Account, amount: i64 },
+    Deposit {
+        to: Account,
+        amount: i64,
+    },
     /// Refused if the money isn't there.
-    Transfer { from: Account, to: Account, amount: i64 },
+    Transfer {
+        from: Account,
+        to: Account,
+        amount: i64,
+    },
     /// Refused if somebody has the name.
-    Take { name: String, owner: Account },
+    Take {
+        name: String,
+        owner: Account,
+    },
     /// Nothing to do if it isn't one's own.
-    GiveUp { name: String, owner: Account },
+    GiveUp {
+        name: String,
+        owner: Account,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

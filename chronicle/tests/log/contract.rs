@@ -250,7 +250,10 @@ async fn stream_with_head(engine: &dyn Engine) -> Outcome {
     let head = commit(&*log, head, &batch(head, &two, 0, 2, 10)).await?;
     let (events, as_of) = log.stream(&one, 1).await.map_err(said)?;
     ensure(as_of == head, "a stream is read without its head")?;
-    ensure(events.iter().map(|event| event.sequence).eq([2, 3]), "a stream is not read from where was asked")?;
+    ensure(
+        events.iter().map(|event| event.sequence).eq([2, 3]),
+        "a stream is not read from where was asked",
+    )?;
     let second = log.event(&two, 2).await.map_err(said)?;
     ensure(second.is_some_and(|event| event.position == 5), "an event is not read by key")?;
     ensure(log.event(&two, 3).await.map_err(said)?.is_none(), "an event is read that isn't there")

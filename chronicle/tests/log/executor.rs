@@ -115,7 +115,8 @@ async fn a_refused_command_leaves_its_neighbours_alone() {
         tokio::spawn(async move { house.send(1, 0, key(1, message), text).await })
     });
     let answers = futures::future::join_all(sends).await;
-    let refused = answers.iter().filter(|answer| matches!(answer, Ok(Err(problem)) if problem.is(Kind::Invalid)));
+    let refused =
+        answers.iter().filter(|answer| matches!(answer, Ok(Err(problem)) if problem.is(Kind::Invalid)));
     assert_eq!(refused.count(), 20);
     assert_eq!(everything(&*house.log).await.len(), 42);
 }

@@ -13,6 +13,7 @@ const MESSAGES: u64 = 150;
 
 /// Runs in the test process, which starts itself twice as a racer.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how the racers are told that they are racers")]
 fn two_processes_race_on_one_file() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     if let Ok(folder) = std::env::var(FOLDER) {

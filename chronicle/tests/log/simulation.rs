@@ -240,8 +240,14 @@ impl Sim {
                 if self.sabotage == Sabotage::AnswerBeforeCommit && alive && self.dice.one_in(8) {
                     let fence = proposal.fence;
                     let position = fence.position + proposal.events.len() as u64;
-                    let event_id = proposal.events.last().map_or(fence.event_id, |draft| Some(draft.event.id));
-                    self.flights.push(Flight { node, life, op: Op::Append(proposal, false), forgotten: true });
+                    let event_id =
+                        proposal.events.last().map_or(fence.event_id, |draft| Some(draft.event.id));
+                    self.flights.push(Flight {
+                        node,
+                        life,
+                        op: Op::Append(proposal, false),
+                        forgotten: true,
+                    });
                     Some(Op::Appended(Written::Committed(Head { position, event_id, ..fence })))
                 } else {
                     Some(Op::Appended(self.log.append(&proposal, self.sabotage, self.dice.roll())))
@@ -306,8 +312,9 @@ impl Sim {
             if seen.insert(key, row.position).is_some() {
                 return Err(format!("command {key} was written twice"));
             }
-            let planned: Effects =
-                order.plan(&mut replay.clone()).map_err(|_| format!("command {key} should have been refused"))?;
+            let planned: Effects = order
+                .plan(&mut replay.clone())
+                .map_err(|_| format!("command {key} should have been refused"))?;
             let mut written = vec![(index, row)];
             while written.len() < planned.events.len() {
                 written.extend(rows.next());
@@ -381,6 +388,7 @@ impl View for Replay {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a failure names the seed that shows it again")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
