@@ -5,7 +5,9 @@ use leptos::task::spawn_local;
 
 use crate::api::{Failure, SignedOut, on_end};
 use crate::browser::document;
+use crate::components::chat_row::chat_name;
 use crate::components::panel::{FailedPanel, Skeleton};
+use crate::components::person_row::person_name;
 use crate::i18n::{Lang, lang, t};
 use crate::live;
 use crate::pages::shell::Shell;
@@ -115,12 +117,15 @@ pub fn App() -> impl IntoView {
     spawn_local(root.resume());
     Effect::new(move || {
         root.lang.track();
-        let unread = match root.who.get() {
-            Who::Somebody(store) => store.total_unread(),
-            _ => 0,
+        let route = root.router.get();
+        let (unread, place) = match root.who.get() {
+            Who::Somebody(store) => (store.total_unread(), place_name(store, route)),
+            _ if route == Route::SignUp => (0, Some(t("signup.title"))),
+            _ => (0, Some(t("signin.title"))),
         };
-        let name = t("app.name");
-        document().set_title(&if unread > 0 { format!("({unread}) {name}") } else { name });
+        let count = if unread > 0 { format!("({unread}) ") } else { String::new() };
+        let place = place.map(|place| format!("{place} · ")).unwrap_or_default();
+        document().set_title(&format!("{count}{place}{}", t("app.name")));
     });
     move || {
         root.lang.track();
@@ -141,6 +146,17 @@ pub fn App() -> impl IntoView {
                 view! { <Shell/> }.into_any()
             }
         }
+    }
+}
+
+/// What the window's title says of the open screen.
+fn place_name(store: Store, route: Route) -> Option<String> {
+    match route {
+        Route::Chats(Some(id)) => store.chats.with(|chats| chats.iter().find(|it| it.chat_id == id).map(chat_name)),
+        Route::People(Some(id)) => store.people.with(|people| people.get(&id).map(person_name)),
+        Route::People(None) => Some(t("nav.people")),
+        Route::Settings => Some(t("nav.settings")),
+        _ => Some(t("nav.chats")),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use domain::live::{ByeReason, ClientFrame, ServerFrame};
+use domain::live::{ByeReason, ClientFrame};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut};
@@ -14,6 +14,7 @@ use web_sys::{CloseEvent, Event, MessageEvent, WebSocket};
 
 use crate::api::Failure;
 use crate::browser::{is_offline, jitter, on_window, sleep, window};
+use crate::frame::Frame;
 use crate::state::{Link, Store};
 
 /// Milliseconds of silence after which the other side is asked for a sign of life.
@@ -27,15 +28,20 @@ const LONGEST_PAUSE: f64 = 20_000.0;
 const GRACE: u32 = 2_500;
 
 enum Heard {
-    Frame(ServerFrame),
+    Frame(Frame),
     Closed,
 }
 
 /// Keeps `store` up to date for as long as the page lives. `after` is the position that the store shows.
 pub fn keep(store: Store, after: u64) {
     let wake = Rc::new(RefCell::new(None::<UnboundedSender<()>>));
-    let ring = Rc::clone(&wake);
+    let current = Rc::new(RefCell::new(None::<WebSocket>));
+    let (ring, old) = (Rc::clone(&wake), Rc::clone(&current));
     on_window("online", move |_| {
+        // A socket that outlived the loss may be dead without knowing it.
+        if let Some(socket) = &*old.borrow() {
+            let _ = socket.close();
+        }
         if let Some(bell) = &*ring.borrow() {
             let _ = bell.unbounded_send(());
         }
@@ -45,7 +51,7 @@ pub fn keep(store: Store, after: u64) {
         let after = Cell::new(after);
         let mut failures = 0_u32;
         loop {
-            let greeted = converse(store, &after).await;
+            let greeted = converse(store, &after, &current).await;
             match greeted {
                 Ended::ForGood => return,
                 Ended::Greeted => failures = 0,
@@ -94,8 +100,9 @@ enum Ended {
 }
 
 /// One connection, from its opening to its end.
-async fn converse(store: Store, after: &Cell<u64>) -> Ended {
+async fn converse(store: Store, after: &Cell<u64>, current: &RefCell<Option<WebSocket>>) -> Ended {
     let Some((socket, mut frames)) = open(after.get()) else { return Ended::Unheard };
+    *current.borrow_mut() = Some(socket.clone());
     let mut greeted = false;
     let mut asked = false;
     loop {
@@ -114,27 +121,27 @@ async fn converse(store: Store, after: &Cell<u64>) -> Ended {
         asked = false;
         let Some(Heard::Frame(frame)) = heard else { break };
         match frame {
-            ServerFrame::Hello { .. } => {
+            Frame::Hello => {
                 greeted = true;
                 store.link.set(Link::Live);
             }
-            ServerFrame::Change { position, what, ids, item } => {
+            Frame::Change { position, what, ids, item } => {
                 after.set(after.get().max(position));
-                store.apply(position, what, ids, item);
+                store.apply(position, what, ids, item.as_deref());
             }
-            ServerFrame::Gap { position } => {
+            Frame::Gap(position) => {
                 after.set(position);
                 spawn_local(store.refetch());
             }
-            ServerFrame::Pong { .. } | ServerFrame::Signal { .. } => {}
-            ServerFrame::Bye { reason: ByeReason::SessionEnded } => {
+            Frame::Other => {}
+            Frame::Bye(ByeReason::SessionEnded) => {
                 // Ends the session here too, by way of the credentials that no longer hold.
                 let _ = store.api.me().await;
                 return Ended::ForGood;
             }
-            ServerFrame::Bye { reason: ByeReason::Shutdown } => break,
+            Frame::Bye(ByeReason::Shutdown) => break,
             // Coming straight back would only be thrown out again.
-            ServerFrame::Bye { .. } => greeted = false,
+            Frame::Bye(_) => greeted = false,
         }
     }
     let _ = socket.close();
@@ -150,10 +157,7 @@ fn open(after: u64) -> Option<(WebSocket, UnboundedReceiver<Heard>)> {
     let closed = say.clone();
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         let text = event.data().as_string().unwrap_or_default();
-        // A frame of a kind that this version does not know is passed over.
-        if let Ok(frame) = serde_json::from_str(&text) {
-            let _ = say.unbounded_send(Heard::Frame(frame));
-        }
+        let _ = say.unbounded_send(Heard::Frame(Frame::read(&text)));
     });
     let on_close = Closure::<dyn FnMut(CloseEvent)>::new(move |_| {
         let _ = closed.unbounded_send(Heard::Closed);

@@ -5,6 +5,7 @@ mod app;
 mod browser;
 mod components;
 mod format;
+mod frame;
 mod i18n;
 mod live;
 mod pages;

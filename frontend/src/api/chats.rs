@@ -2,7 +2,7 @@
 
 use domain::ids::{ChatId, MessageId, PersonId};
 use domain::requests::{ChatCreated, CreateChat, Done, MarkRead, Send, Sent};
-use domain::views::{Chat, ChatAnswer, List, Message};
+use domain::views::{Chat, List, Message};
 use js_sys::encode_uri_component;
 
 use super::transport::{command, query};
@@ -29,7 +29,8 @@ impl SignedIn {
         query(format!("/chats?limit=100{}", cursor.unwrap_or_default())).await
     }
 
-    pub async fn chat(self, chat: ChatId) -> Answer<ChatAnswer> {
+    /// The answer is a `ChatAnswer`, whose position is noted on the way.
+    pub async fn chat(self, chat: ChatId) -> Answer<Chat> {
         query(format!("/chats/{chat}")).await
     }
 

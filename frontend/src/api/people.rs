@@ -2,7 +2,7 @@
 
 use domain::ids::PersonId;
 use domain::requests::{Done, Person as PersonBody};
-use domain::views::{List, Person, PersonAnswer};
+use domain::views::{List, Person};
 use js_sys::encode_uri_component;
 
 use super::transport::{command, query};
@@ -61,7 +61,8 @@ impl SignedIn {
         query(format!("/users?q={words}&limit=30")).await
     }
 
-    pub async fn person(self, person: PersonId) -> Answer<PersonAnswer> {
+    /// The answer is a `PersonAnswer`, whose position is noted on the way.
+    pub async fn person(self, person: PersonId) -> Answer<Person> {
         query(format!("/users/{person}")).await
     }
 

@@ -102,6 +102,10 @@ impl Request {
             // A gateway in front of a server that is away answers in words of its own.
             return Err(if response.status() >= 502 { Failure::Offline } else { Failure::Unreadable });
         };
+        if problem.is(Kind::PositionAhead) {
+            // The server has gone back to an older state of its log; what it has now is what there is.
+            POSITION.store(0, Ordering::Relaxed);
+        }
         problem.retry_after =
             response.headers().get("Retry-After").ok().flatten().and_then(|s| s.parse().ok());
         Err(Failure::Refused(Box::new(problem)))
@@ -175,6 +179,12 @@ fn to_json(body: &impl Serialize) -> Answer<String> {
 
 fn read<T: DeserializeOwned>(text: &str) -> Answer<T> {
     let answer = serde_json::from_str(text).map_err(|_| Failure::Unreadable)?;
+    note_position(text);
+    Ok(answer)
+}
+
+/// Every answer has a position, whatever else it has.
+fn note_position(text: &str) {
     #[derive(serde::Deserialize)]
     struct Positioned {
         position: u64,
@@ -182,7 +192,6 @@ fn read<T: DeserializeOwned>(text: &str) -> Answer<T> {
     if let Ok(Positioned { position }) = serde_json::from_str(text) {
         saw_position(position);
     }
-    Ok(answer)
 }
 
 pub(super) async fn query<T: DeserializeOwned>(path: String) -> Answer<T> {

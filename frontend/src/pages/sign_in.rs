@@ -49,7 +49,7 @@ pub fn SignIn() -> impl IntoView {
                     {move || if busy.get() { t("signin.busy") } else { t("signin.submit") }}
                 </button>
             </form>
-            <p class="aside">{t("signin.other")} " " <a href="/signup">{t("signin.signup")}</a></p>
+            <p class="aside">{t("signin.no-account")} " " <a href="/signup">{t("signin.signup")}</a></p>
         </PublicPage>
     }
     .into_any()

@@ -62,7 +62,7 @@ pub fn SignUp() -> impl IntoView {
                     {move || if busy.get() { t("signup.busy") } else { t("signup.submit") }}
                 </button>
             </form>
-            <p class="aside">{t("signup.other")} " " <a href="/signin">{t("signup.signin")}</a></p>
+            <p class="aside">{t("signup.has-account")} " " <a href="/signin">{t("signup.signin")}</a></p>
         </PublicPage>
     }
     .into_any()

@@ -120,8 +120,8 @@ impl Store {
     /// Fetches one chat anew; one that is not there (any more) leaves the list.
     pub async fn refresh_chat(self, id: ChatId) -> Answer<()> {
         match self.api.chat(id).await {
-            Ok(answer) => {
-                self.put_chat(answer.chat);
+            Ok(chat) => {
+                self.put_chat(chat);
                 Ok(())
             }
             Err(failure) => {

@@ -5,7 +5,6 @@ use domain::live::{Ids, What};
 use domain::views::{Chat, Message, Person};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use serde_json::Value;
 
 use super::Store;
 use super::conversation::Fit;
@@ -15,20 +14,20 @@ use crate::i18n::t_with;
 use crate::route::Route;
 
 impl Store {
-    /// Takes in one change.
-    pub fn apply(self, position: u64, what: What, ids: Ids, item: Option<Value>) {
+    /// Takes in one change; `item` is JSON of what `what` says.
+    pub fn apply(self, position: u64, what: What, ids: Ids, item: Option<&str>) {
         saw_position(position);
         match what {
-            What::Message => match item.and_then(|item| serde_json::from_value::<Message>(item).ok()) {
+            What::Message => match item.and_then(|item| serde_json::from_str::<Message>(item).ok()) {
                 Some(message) => self.hear(message),
                 None => self.refetch_chat(ids.chat_id),
             },
-            What::Chat => match item.and_then(|item| serde_json::from_value::<Chat>(item).ok()) {
+            What::Chat => match item.and_then(|item| serde_json::from_str::<Chat>(item).ok()) {
                 Some(chat) => self.put_chat(chat),
                 None => self.refetch_chat(ids.chat_id),
             },
             What::Read => self.note_read(ids),
-            What::Person => match item.and_then(|item| serde_json::from_value::<Person>(item).ok()) {
+            What::Person => match item.and_then(|item| serde_json::from_str::<Person>(item).ok()) {
                 Some(person) => {
                     let id = person.user_id;
                     self.put_person(person);

@@ -54,14 +54,16 @@ impl Store {
     }
 
     pub async fn refresh_person(self, id: PersonId) -> Answer<()> {
-        self.put_person(self.api.person(id).await?.person);
+        self.put_person(self.api.person(id).await?);
         Ok(())
     }
 
     /// Does something about a person, and fetches what came of it.
     pub async fn act(self, act: Act, id: PersonId) -> Answer<()> {
-        self.api.act(act, id).await?;
+        let done = self.api.act(act, id).await;
+        // After a refusal too: what the screen offered was out of date.
         self.refresh_person(id).await?;
+        done?;
         if let Some(chat) = untrack(|| self.direct_chat(id)) {
             // Whether one may write there hangs on the link.
             let _ = self.refresh_chat(chat).await;
