@@ -1,0 +1,49 @@
+//! The OpenAPI documents list the design's operations, no less and no more.
+
+use std::collections::BTreeSet;
+
+use crate::api::Api;
+use crate::letopis::Folder;
+
+const COMMANDS: &str = "register authorize refresh revoke create_user edit_info add accept decline remove block \
+                        unblock create_chat send mark_read";
+const QUERIES: &str = "me sessions search_user user friends get_chats chat get live";
+
+/// Operation ids with their methods and paths.
+fn operations(document: &serde_json::Value) -> Vec<(String, String, String)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            operations.push((id.to_owned(), method.clone(), path.clone()));
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn both_documents_list_exactly_what_there_is() {
+    let folder = Folder::new();
+    let letopis = folder.start().await;
+    let api = Api::of(&letopis);
+    for (path, expected, method, under) in [
+        ("/command/openapi.json", COMMANDS, "post", "/command/v1/"),
+        ("/query/openapi.json", QUERIES, "get", "/query/v1/"),
+    ] {
+        let document: serde_json::Value = api.get(path).await.ok();
+        assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{path}");
+        let operations = operations(&document);
+        let ids: BTreeSet<&str> = operations.iter().map(|(id, _, _)| id.as_str()).collect();
+        assert_eq!(ids, expected.split_whitespace().collect(), "{path}");
+        assert_eq!(ids.len(), operations.len(), "{path} lists an operation twice");
+        for (id, its_method, its_path) in operations {
+            assert_eq!(its_method, method, "{id}");
+            assert!(its_path.starts_with(under), "{id} at {its_path}");
+            // It is really there: signed out, it says so or wants a body, and is not unknown.
+            let its_path = its_path.replace("{chat_id}", "x").replace("{user_id}", "x");
+            let status =
+                api.request(&method.to_uppercase(), &its_path).send().await.expect("it answers").status();
+            assert!(![404, 405, 500].contains(&status.as_u16()), "{id} answers {status}");
+        }
+    }
+}
