@@ -110,7 +110,12 @@ impl Config {
             Some(url) => match url.strip_prefix("sqlite:") {
                 Some(path) if !path.is_empty() => Ok(path.into()),
                 _ => {
-                    bail!("{variable}={url} names no engine of this version: use sqlite:<file>, or unset it")
+                    // A URL may hold a password; its scheme never does.
+                    let scheme = url.split(':').next().unwrap_or_default();
+                    bail!(
+                        "{variable} has scheme {scheme:?}, and no engine of this version has that: \
+                         use sqlite:<file>, or unset it"
+                    )
                 }
             },
         }

@@ -37,6 +37,7 @@ pub fn router(state: CommandState) -> Router {
     routes
         .route("/command/openapi.json", axum::routing::get(move || async move { document.clone() }))
         .route("/command", axum::routing::any(nothing))
+        .route("/command/", axum::routing::any(nothing))
         .route("/command/{*path}", axum::routing::any(nothing))
         .method_not_allowed_fallback(async || Refusal::from(Kind::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

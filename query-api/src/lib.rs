@@ -40,6 +40,7 @@ pub fn router(state: QueryState) -> Router {
     queries
         .route("/query/openapi.json", axum::routing::get(|| async move { axum::Json(api) }))
         .route("/query", any(refusal::not_found))
+        .route("/query/", any(refusal::not_found))
         .route("/query/{*path}", any(refusal::not_found))
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .with_state(state)

@@ -132,9 +132,17 @@ fn scheme(url: &str) -> (&str, &str) {
     url.split_once(':').unwrap_or((url, ""))
 }
 
+/// The variable that names the port's engine.
+fn variable(port: &str) -> String {
+    format!("LETOPIS_{}_URL", port.to_uppercase())
+}
+
 fn file(port: &str, url: &str, path: &str) -> Result<PathBuf> {
     if path.is_empty() {
-        let what = format!("the {port} engine's URL {url:?} names no path: write one after the colon");
+        let what = format!(
+            "{}: the {port} engine's URL {url:?} names no path: write one after the colon",
+            variable(port)
+        );
         return Err(StoreError::Refused(what));
     }
     Ok(PathBuf::from(path))
@@ -143,8 +151,9 @@ fn file(port: &str, url: &str, path: &str) -> Result<PathBuf> {
 fn opened<T>(port: &str, url: &str, engine: Result<T>) -> Result<T> {
     engine.map_err(|error| {
         StoreError::Refused(format!(
-            "the {port} engine {url:?} cannot be opened ({error}): see that its folder exists, \
-             may be written to, and that no other letopis uses it"
+            "{}: the {port} engine {url:?} cannot be opened ({error}): see that its folder exists, \
+             may be written to, and that no other letopis uses it",
+            variable(port)
         ))
     })
 }
@@ -153,7 +162,8 @@ fn unknown(port: &str, url: &str, known: &str) -> StoreError {
     // A URL may hold a password; its scheme never does.
     let (scheme, _) = scheme(url);
     StoreError::Refused(format!(
-        "the {port} engine's URL has scheme {scheme:?}, which this build does not serve: use {known}, \
-         or leave it unset for the embedded engine"
+        "{}: the {port} engine's URL has scheme {scheme:?}, which this build does not serve: use {known}, \
+         or leave it unset for the embedded engine",
+        variable(port)
     ))
 }
