@@ -102,6 +102,15 @@ fn a_refused_message_takes_no_number() {
 }
 
 #[test]
+fn numbers_count_messages_and_no_other_event() {
+    // Whatever else the stream holds; today that is a chat's creation alone.
+    chat_of_friends()
+        .and([created(), sent(ANN, 1, "hello", NOW), created()])
+        .when(send(BOB, 2, "hi", NOW))
+        .then([sent(BOB, 2, "hi", NOW)]);
+}
+
+#[test]
 fn sent_at_never_falls_when_the_clock_does() {
     let before = NOW.plus(-Timestamp::SECOND);
     chat_of_friends()

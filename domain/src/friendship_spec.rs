@@ -142,11 +142,19 @@ fn blocking_and_unblocking_does_not_shorten_the_thirty_days() {
 fn a_second_decline_counts_from_its_own_day() {
     let later = NOW.plus(THIRTY_DAYS);
     let again = FriendshipEvent::FriendDeclined { by: BOB, from: ANN, at: later };
-    pair([requested(ANN), declined(BOB), requested_at(ANN, later), again])
+    let declined_twice = || pair([requested(ANN), declined(BOB), requested_at(ANN, later), again.clone()]);
+    declined_twice()
         .when(wish_at(ANN, Wish::Add, later.plus(THIRTY_DAYS - 1)))
         .then_nothing()
         .when(wish_at(ANN, Wish::Add, later.plus(THIRTY_DAYS)))
         .then([requested_at(ANN, later.plus(THIRTY_DAYS))]);
+    let soon = later.plus(THIRTY_DAYS - 1);
+    let withdrawn = declined_twice()
+        .and([removed(ANN)])
+        .when(wish_at(ANN, Wish::Add, soon))
+        .then([requested_at(ANN, soon)]);
+    seen(&withdrawn, Relation::Outgoing, Relation::None);
+    assert_eq!(withdrawn.state().declined.len(), 1, "only the last one is kept");
 }
 
 #[test]
