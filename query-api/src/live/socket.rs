@@ -10,7 +10,7 @@ use domain::problem::Kind;
 use futures::stream::SplitStream;
 use futures::{Stream, StreamExt};
 use stores::live::{Notice, Received, Subscription};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::feed;
 use super::outbox::{Blocked, Outbox};
@@ -103,7 +103,7 @@ impl Socket {
             Ok(subscription) => subscription,
             Err(end) => return end,
         };
-        let mut heartbeat = interval(HEARTBEAT);
+        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = tokio::select! {

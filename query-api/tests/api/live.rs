@@ -1,12 +1,16 @@
 //! The live socket, against a bound listener.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::ids::{ChatId, PersonId};
 use domain::live::{Ids, What};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use stores::live::{Live, Notice, Subscription};
 use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -229,8 +233,45 @@ async fn a_new_chat_is_told_on_coming_back_with_its_messages() {
     assert_eq!(told, [json!("person"), json!("chat"), json!("message"), Value::Null]);
 }
 
+/// Lets the test do something at the moment of subscribing.
+struct Interrupted {
+    live: Arc<dyn Live>,
+    moments: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+#[async_trait]
+impl Live for Interrupted {
+    async fn publish(&self, notices: Vec<Notice>) -> stores::Result<()> {
+        self.live.publish(notices).await
+    }
+    async fn subscribe(&self, person: PersonId) -> stores::Result<Box<dyn Subscription>> {
+        let (done, waiting) = oneshot::channel();
+        self.moments.send(done).expect("the test listens");
+        waiting.await.expect("the test goes on");
+        self.live.subscribe(person).await
+    }
+}
+
 #[tokio::test]
-async fn nothing_that_happens_while_one_connects_is_lost() {
+async fn what_happens_just_before_one_has_subscribed_is_told() {
+    let (moments, mut moment) = mpsc::unbounded_channel();
+    let world =
+        World::with(|stores| stores.live = Arc::new(Interrupted { live: stores.live.clone(), moments }))
+            .await;
+    let (ann, bob) = (world.registered(1, "ann", "Ann").await, world.registered(2, "bob", "Bob").await);
+    let chat = world.chat(100, ann, bob).await;
+    let served = serve(world).await;
+    let mut socket = served.connect(bob, "?after=3").await;
+    let go_on = moment.recv().await.expect("it subscribes");
+    let position = served.world.sent(chat, ann, 1, "just now", None).await;
+    served.world.publish(position, What::Message, message(chat, 1), &[ann, bob]).await;
+    go_on.send(()).expect("it waits");
+    let told: Vec<Value> = socket.until_pong().await.iter().map(|it| it["item"]["text"].clone()).collect();
+    assert_eq!(told, [Value::Null, json!("just now"), Value::Null], "hello, the message, pong");
+}
+
+#[tokio::test]
+async fn nothing_that_happens_while_sockets_come_and_go_is_lost() {
     let (world, ann, bob, chat) = friends().await;
     let served = serve(world).await;
     // Messages go on while sockets come and go; each time one resumes where the last one ended.
@@ -385,7 +426,7 @@ async fn one_who_lags_is_told_of_the_gap() {
     socket.frame().await;
     // More at once than wait for one subscriber; the rows are there.
     let position = served.world.sent(chat, ann, 1, "text", None).await;
-    let notice = stores::live::Notice { position, what: What::Message, ids: message(chat, 1), to: vec![bob] };
+    let notice = Notice { position, what: What::Message, ids: message(chat, 1), to: vec![bob] };
     served.world.stores.live.publish(vec![notice; 2_000]).await.expect("published");
     loop {
         let frame = socket.frame().await;

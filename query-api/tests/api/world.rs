@@ -92,8 +92,14 @@ pub fn at(position: u64) -> Timestamp {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A world with engines of the test's own.
+    pub async fn with(replace: impl FnOnce(&mut Stores)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let stores = Stores::open(&Urls::embedded(folder.path())).expect("engines");
+        let mut stores = Stores::open(&Urls::embedded(folder.path())).expect("engines");
+        replace(&mut stores);
         let entropy = Arc::new(Counter(AtomicU64::new(1)));
         let master = create_master_key(&folder.path().join("master.key"), &*entropy).expect("a master key");
         let keys = SqliteKeyStore::open(&folder.path().join("keys.db")).expect("a key store");
