@@ -127,12 +127,23 @@ pub fn App() -> impl IntoView {
         let place = place.map(|place| format!("{place} · ")).unwrap_or_default();
         document().set_title(&format!("{count}{place}{}", t("app.name")));
     });
+    // What was painted before the program arrived makes room for the first real screen.
+    Effect::new(move || {
+        let known = root.who.with(|who| !matches!(who, Who::Unknown));
+        if let Some(shell) = painted_shell().filter(|_| known) {
+            shell.remove();
+        }
+    });
     move || {
         root.lang.track();
         match root.who.get() {
-            Who::Unknown => {
-                view! { <main class="boot" aria-busy="true"><Skeleton rows=6/></main> }.into_any()
+            Who::Unknown => view! {
+                <main class="boot" aria-busy="true">
+                    <h1 class="sr">{t("app.name")}</h1>
+                    {painted_shell().is_none().then(|| view! { <Skeleton rows=6/> })}
+                </main>
             }
+            .into_any(),
             Who::Unreachable(failure) => view! {
                 <main class="boot">
                     <h1 class="sr">{t("app.name")}</h1>
@@ -149,10 +160,17 @@ pub fn App() -> impl IntoView {
     }
 }
 
+/// The skeleton that the page comes with.
+fn painted_shell() -> Option<web_sys::Element> {
+    document().get_element_by_id("shell")
+}
+
 /// What the window's title says of the open screen.
 fn place_name(store: Store, route: Route) -> Option<String> {
     match route {
-        Route::Chats(Some(id)) => store.chats.with(|chats| chats.iter().find(|it| it.chat_id == id).map(chat_name)),
+        Route::Chats(Some(id)) => {
+            store.chats.with(|chats| chats.iter().find(|it| it.chat_id == id).map(chat_name))
+        }
         Route::People(Some(id)) => store.people.with(|people| people.get(&id).map(person_name)),
         Route::People(None) => Some(t("nav.people")),
         Route::Settings => Some(t("nav.settings")),

@@ -35,11 +35,6 @@ pub fn new_key() -> Uuid {
         // It fails only for more than 65,536 bytes.
         let _ = crypto.get_random_values_with_u8_array(&mut random);
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a positive count of milliseconds"
-    )]
     let clock = now() as u64;
     let (millis, counter) = LAST_KEY.with(|last| {
         let (before, count) = last.get();

@@ -42,7 +42,6 @@ thread_local! {
 }
 
 fn date(time: Timestamp) -> Date {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of any sane date are exact in a double")]
     Date::new(&JsValue::from_f64(time.millis() as f64))
 }
 
@@ -83,7 +82,6 @@ fn day_of(date: &Date) -> (u32, u32, u32) {
 fn days_ago(date: &Date) -> f64 {
     let start = |date: &Date| {
         let (year, month, day) = day_of(date);
-        #[expect(clippy::cast_possible_wrap, reason = "months and days are small")]
         Date::new_with_year_month_day(year, month as i32, day as i32).get_time()
     };
     ((start(&Date::new(&JsValue::from_f64(now()))) - start(date)) / 86_400_000.0).round()

@@ -123,7 +123,6 @@ fn fill(words: &str, values: &[(&str, &str)]) -> String {
 
 /// `one`, `few`, `many` or `other`, as the browser knows the language's rules.
 fn plural_form(count: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "a form depends on the last digits of small counts")]
     let count = count as f64;
     PLURALS.with(|cached| {
         let mut cached = cached.borrow_mut();

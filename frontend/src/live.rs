@@ -61,7 +61,6 @@ pub fn keep(store: Store, after: u64) {
             let (bell, mut rung) = unbounded();
             *wake.borrow_mut() = Some(bell);
             let pause = (FIRST_PAUSE * 2_f64.powi(failures.min(10).cast_signed())).min(LONGEST_PAUSE);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 20,000")]
             let nap = sleep((pause * (0.5 + jitter() / 2.0)) as u32);
             pin_mut!(nap);
             let _ = select(nap, rung.next()).await;

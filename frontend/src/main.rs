@@ -16,9 +16,5 @@ mod wording;
 
 fn main() {
     prefs::apply();
-    // The skeleton that was painted before the program arrived makes room for the app.
-    if let Some(shell) = browser::document().get_element_by_id("shell") {
-        shell.remove();
-    }
     leptos::mount::mount_to_body(app::App);
 }

@@ -103,7 +103,6 @@ impl Scroller {
         if let Ok(Some(article)) = element.query_selector(&format!("article[data-number='{number}']")) {
             let moved =
                 article.get_bounding_client_rect().top() - element.get_bounding_client_rect().top() - offset;
-            #[expect(clippy::cast_possible_truncation, reason = "pixels on a page")]
             element.set_scroll_top(element.scroll_top() + moved.round() as i32);
         }
     }
@@ -248,7 +247,6 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
         placed.set_value(true);
         let left_at = kept.with_value(|conversation| conversation.scroll.get_untracked());
         if let Some(above) = left_at {
-            #[expect(clippy::cast_possible_truncation, reason = "pixels on a page")]
             element.set_scroll_top(above as i32);
             scroller.at_bottom.set(false);
         } else if scroller.show("#unread-line").is_some() {

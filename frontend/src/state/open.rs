@@ -206,11 +206,6 @@ impl Store {
         }
         let pause = (READ_PAUSE - (now() - mark.told_at)).clamp(0.0, READ_PAUSE);
         spawn_local(async move {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "between 0 and 2,000"
-            )]
             sleep(pause as u32).await;
             let mut wanted = None;
             self.read_marks.update_value(|marks| {

@@ -56,7 +56,6 @@ impl Store {
     /// Puts a message on the screen and on its way.
     pub fn send(self, conversation: &Conversation, text: String) {
         let id = MessageId(new_key());
-        #[expect(clippy::cast_possible_truncation, reason = "microseconds of any sane date fit")]
         let sent_at = Timestamp((now() * 1_000.0) as i64);
         let reply_to = conversation.reply.get_untracked();
         let item = Item { author: self.author(), text, sent_at, reply_to, delivery: Delivery::Pending };
