@@ -43,3 +43,23 @@ test('a chat that is not one\'s own is not found', async ({ open, server }) => {
   await expect(page.getByRole('textbox', { name: 'Message' })).toHaveCount(0);
   await expect(page.getByText(/nothing here|not found|no such|isn.t/i).first()).toBeVisible();
 });
+
+test('an access token that has run out is renewed unseen, in two tabs at once', async ({ open, server }) => {
+  const { ann, boris } = await twoFriends(server.url);
+  const page = await open();
+  await flows.signIn(page, ann);
+  const context = page.context();
+  const other = await context.newPage();
+  await other.goto('/chats');
+  await expect(flows.chatInList(other, boris.name)).toBeVisible();
+
+  const access = (await context.cookies()).filter((cookie) => cookie.path === '/');
+  expect(access).toHaveLength(1);
+  // As the browser forgets it when its time is over; the refresh token stays.
+  await context.clearCookies({ name: access[0].name });
+  await Promise.all([page.goto('/chats'), other.reload()]);
+  for (const tab of [page, other]) await expect(flows.chatInList(tab, boris.name)).toBeVisible();
+  const renewed = (await context.cookies()).filter((cookie) => cookie.path === '/');
+  expect(renewed).toHaveLength(1);
+  expect(renewed[0].value).not.toBe(access[0].value);
+});

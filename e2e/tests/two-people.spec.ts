@@ -101,6 +101,25 @@ test('a friend is removed only after a question, and then can only be read', asy
   await expect(page.getByRole('textbox', { name: 'Message' })).toHaveCount(0);
 });
 
+test('who is blocked can no longer write, and is told no more than a former friend', async ({ open, server }) => {
+  const { ann, boris, annApi, borisApi, chat } = await twoFriends(server.url);
+  const [page, blocked] = [await open(), await open()];
+  await flows.signIn(page, ann);
+  await flows.signIn(blocked, boris);
+  await flows.openChat(blocked, ann.name);
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await page.getByRole('link').filter({ hasText: `@${boris.nickname}` }).click();
+  await page.getByRole('button', { name: 'Block', exact: true }).click();
+  await page.getByRole('group', { name: 'Block' }).getByRole('button', { name: 'Block' }).click();
+  await expect(page.getByRole('button', { name: 'Unblock', exact: true })).toBeVisible();
+
+  await expect(blocked.getByRole('textbox', { name: 'Message' })).toHaveCount(0);
+  await expect(borisApi.send(chat, 'psst')).rejects.toThrow(/403.*not-permitted/s);
+  const seen = await borisApi.query(`users/${annApi.userId}`);
+  expect(seen.relation).toBe('none');
+  expect(seen.blocked ?? false).toBe(false);
+});
+
 test('what is wrong with a form is said beside its field', async ({ open, server }) => {
   const taken = somebody('Taken');
   await Api.register(server.url, taken);
