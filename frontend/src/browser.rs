@@ -104,6 +104,14 @@ pub mod storage {
     }
 }
 
+/// The program is broken beyond repair: says so on the page, and why in the console.
+pub fn crash(why: &std::panic::PanicHookInfo<'_>) {
+    web_sys::console::error_1(&why.to_string().into());
+    if let Some(notice) = document().get_element_by_id("crashed") {
+        let _ = notice.remove_attribute("hidden");
+    }
+}
+
 /// Whether somebody is looking at this page now.
 pub fn is_attended() -> bool {
     let document = document();

@@ -99,7 +99,7 @@ pub fn full(at: Timestamp) -> String {
 
 /// RFC 3339 for the `datetime` of a `<time>`.
 pub fn machine(at: Timestamp) -> String {
-    at.to_string()
+    date(at).to_iso_string().into()
 }
 
 /// As short as a chat's row wants it: the time today, the weekday this week, else the date.

@@ -15,6 +15,7 @@ mod state;
 mod wording;
 
 fn main() {
+    std::panic::set_hook(Box::new(browser::crash));
     prefs::apply();
     leptos::mount::mount_to_body(app::App);
 }

@@ -20,7 +20,8 @@ use crate::browser::{new_key, now, storage};
 struct Unsent {
     id: MessageId,
     text: String,
-    at: Timestamp,
+    /// Microseconds since 1970 UTC.
+    at: i64,
     reply_to: Option<ReplyTo>,
     failed: bool,
 }
@@ -114,7 +115,7 @@ impl Store {
         }
         let rows = unsent.into_iter().map(|unsent| {
             let delivery = if unsent.failed { Delivery::Failed(Failure::Offline) } else { Delivery::Pending };
-            let (text, sent_at, reply_to) = (unsent.text, unsent.at, unsent.reply_to);
+            let (text, sent_at, reply_to) = (unsent.text, Timestamp(unsent.at), unsent.reply_to);
             Entry::new(unsent.id, Item { author: self.author(), text, sent_at, reply_to, delivery })
         });
         conversation.outbox.set(rows.collect());
@@ -178,7 +179,7 @@ fn unsent(row: &Entry) -> Unsent {
     row.item.with_untracked(|item| Unsent {
         id: row.id,
         text: item.text.clone(),
-        at: item.sent_at,
+        at: item.sent_at.0,
         reply_to: item.reply_to.clone(),
         failed: matches!(item.delivery, Delivery::Failed(_)),
     })
