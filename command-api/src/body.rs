@@ -66,8 +66,12 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Ref
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // Serde would also take an array of the fields' values.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::new(Kind::Malformed).detail("the body must be a JSON object").into());
+    }
     serde_json::from_slice(bytes).map_err(|error| {
-        let problem = match fault(&error.to_string()) {
+        let problem = match fault(bytes, &error) {
             Some(field) => Problem { errors: vec![field], ..Problem::new(Kind::Malformed) },
             None => Problem::new(Kind::Malformed),
         };
@@ -75,16 +79,59 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     })
 }
 
-/// Which field serde's words blame. All bodies are flat.
-fn fault(words: &str) -> Option<FieldError> {
-    let named = |before: &str| {
-        let (name, _) = words.strip_prefix(before)?.split_once('`')?;
-        Some(format!("/{}", name.replace('~', "~0").replace('/', "~1")))
-    };
+/// Which field serde blames. All bodies are flat.
+fn fault(bytes: &[u8], error: &serde_json::Error) -> Option<FieldError> {
+    let words = error.to_string();
+    let named = |before: &str| Some(pointer(words.strip_prefix(before)?.split_once('`')?.0));
     if let Some(pointer) = named("missing field `") {
         return Some(FieldError::new(pointer, "required"));
     }
-    named("unknown field `").map(|pointer| FieldError::new(pointer, "unknown-field"))
+    if let Some(pointer) = named("unknown field `") {
+        return Some(FieldError::new(pointer, "unknown-field"));
+    }
+    let key = if error.is_data() { key_at(bytes, error) } else { None };
+    key.map(|key| FieldError::new(pointer(&key), "unreadable"))
+}
+
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The key of the object that was being read where the error is: of the strings before it, the last
+/// that is no value.
+fn key_at(bytes: &[u8], error: &serde_json::Error) -> Option<String> {
+    let before_line: usize = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    let end = (before_line + error.column()).min(bytes.len());
+    let (mut depth, mut key, mut of_key) = (0, None, false);
+    let mut at = 0;
+    while at < end {
+        match bytes[at] {
+            b'"' => {
+                let start = at;
+                at += 1;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                if depth == 1 && of_key {
+                    key = bytes.get(start..=at).and_then(|text| serde_json::from_slice(text).ok());
+                }
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                of_key = depth == 1;
+            }
+            b'}' | b']' => depth -= 1,
+            b',' => of_key = depth == 1,
+            b':' => of_key = false,
+            _ => {}
+        }
+        at += 1;
+    }
+    key
 }
 
 #[cfg(test)]
@@ -108,6 +155,30 @@ mod tests {
         assert_eq!(unknown.errors[0].pointer, "/role~0~1x");
         assert_eq!(unknown.errors[0].code, "unknown-field");
         assert!(refused("{").errors.is_empty());
+        assert!(refused("").errors.is_empty());
         assert!(refused(r#"{"email":7,"password":"x"}"#).is(Kind::Malformed));
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_named() {
+        for (body, pointer) in [
+            (r#"{"email":7,"password":"x"}"#, "/email"),
+            ("{\"email\":\"a,\\\"b:{\",\n  \"password\":null}", "/password"),
+            (r#"{"password":{"email":[1,{"x":"y"}]},"email":"a"}"#, "/password"),
+            (r#"{"password":"x","email":"a","password":"y"}"#, "/password"),
+        ] {
+            let problem = refused(body);
+            assert!(problem.is(Kind::Malformed));
+            let named: Vec<_> =
+                problem.errors.iter().map(|it| (it.pointer.as_str(), it.code.as_str())).collect();
+            assert_eq!(named, [(pointer, "unreadable")], "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        for body in [r#"["a@b","x"]"#, " [\"a@b\",\"x\"]", "null", "7"] {
+            assert!(refused(body).is(Kind::Malformed), "{body}");
+        }
     }
 }
