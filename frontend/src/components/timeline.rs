@@ -197,7 +197,8 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     };
     let on_scroll = move |_| {
         let Some((above, below)) = scroller.room() else { return };
-        let bottom = below < BOTTOM;
+        // The end of a window that has newer messages behind it is no place to stay at.
+        let bottom = below < BOTTOM && !newer.get_untracked();
         if scroller.at_bottom.get_untracked() != bottom {
             scroller.at_bottom.set(bottom);
         }
@@ -253,6 +254,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
             scroller.at_bottom.set(scroller.room().is_some_and(|(_, below)| below < BOTTOM));
         } else {
             scroller.to_bottom();
+            scroller.at_bottom.set(!newer.get_untracked());
         }
         read();
     });
