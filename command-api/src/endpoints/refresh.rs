@@ -11,12 +11,13 @@ use domain::requests::{Refresh, SignedIn};
 use domain::session::{Session, SessionCommand, SessionEvent};
 use domain::{Problem, Timestamp};
 
+use super::revoke::PATIENCE;
 use crate::asking::{Anyone, Key};
 use crate::body::BodyOrNone;
 use crate::openapi::Problems;
 use crate::refusal::Refusal;
 use crate::signed_in::{Grant, cookie_value};
-use crate::state::CommandState;
+use crate::state::{CommandState, SESSIONS};
 
 /// Renews a session's tokens.
 ///
@@ -77,6 +78,8 @@ pub async fn refresh(
         Some(Event::Session(SessionEvent::SessionRefreshed { generation, at, .. })) => (*generation, *at),
         Some(_) => {
             tracing::warn!(operation = "refresh", outcome = "reuse", %session, "a spent refresh token came back: session ended");
+            // Whoever stole it is out when this is answered, as after `revoke`.
+            state.progress.wait(&[SESSIONS], done.position, PATIENCE).await;
             return Err(Kind::SessionEnded.into());
         }
         None => noted(done.note.as_deref()).ok_or(Kind::Internal)?,

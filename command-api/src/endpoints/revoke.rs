@@ -21,7 +21,7 @@ use crate::signed_in::forget;
 use crate::state::{CommandState, SESSIONS};
 
 /// The longest that an answer waits for the sessions projection.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ends sessions: this one, the one that is named, or all the others.
 #[utoipa::path(
