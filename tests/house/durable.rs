@@ -6,12 +6,12 @@ use uuid::Uuid;
 use crate::api::{Api, new_key};
 use crate::letopis::{Folder, until};
 use crate::people::Person;
-use crate::traces::{synced_before_answered, with_answer_first, without_syncs};
+use crate::traces::{Onward, going_on_first, synced_before, without_syncs};
 
 const CALLS: &str = "trace=fsync,fdatasync,write,writev,sendto,sendmsg,pwrite64,openat";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_logs_wal_is_synced_before_a_message_is_acknowledged() {
+async fn the_log_is_synced_before_an_answer_and_a_key_before_what_it_seals() {
     let strace = std::process::Command::new("strace").arg("-V").output();
     assert!(strace.is_ok_and(|ran| ran.status.success()), "this test needs strace: apt-get install strace");
 
@@ -42,11 +42,21 @@ async fn the_logs_wal_is_synced_before_a_message_is_acknowledged() {
     .await;
 
     for key in keys {
-        let key = key.to_string();
-        assert_eq!(synced_before_answered(&trace, &key), Ok(()), "{key}");
-        let never_synced = synced_before_answered(&without_syncs(&trace), &key);
-        assert!(never_synced.is_err(), "the check sees no difference without syncs");
-        let answered_first = synced_before_answered(&with_answer_first(&trace, &key), &key);
-        assert!(answered_first.is_err(), "the check sees no difference when the answer comes first");
+        assert_synced_before(&trace, &key.to_string(), "log.db-wal", Onward::Answer);
     }
+    for person in [ann, bob] {
+        let id = person.id.to_string();
+        assert_synced_before(&trace, &id, "log.db-wal", Onward::Answer);
+        // A seal whose key is lost in a crash would be lost with it.
+        assert_synced_before(&trace, &id, "keys.db-wal", Onward::File("log.db-wal"));
+    }
+}
+
+/// It is so; and it would have been noticed if it were not.
+fn assert_synced_before(trace: &str, needle: &str, file: &str, onward: Onward) {
+    assert_eq!(synced_before(trace, needle, file, onward), Ok(()), "{needle}");
+    let never_synced = synced_before(&without_syncs(trace), needle, file, onward);
+    assert!(never_synced.is_err(), "the check sees no difference without syncs");
+    let too_early = synced_before(&going_on_first(trace, needle, onward), needle, file, onward);
+    assert!(too_early.is_err(), "the check sees no difference in the wrong order");
 }

@@ -139,7 +139,7 @@ async fn twenty_kills_lose_nothing_double_nothing_and_forget_no_key() {
     let people = Arc::new(people);
 
     let mut all: Vec<Attempt> = Vec::new();
-    let mut cut_off = 0;
+    let (mut cut_off, mut cut_off_in_log) = (0, 0);
     for _ in 0..KILLS {
         let mut random = [0];
         getrandom::fill(&mut random).expect("random numbers");
@@ -148,13 +148,23 @@ async fn twenty_kills_lose_nothing_double_nothing_and_forget_no_key() {
         let (answered, open) = attempts.iter().partition::<Vec<_>, _>(|attempt| attempt.answer.is_some());
         assert!(!answered.is_empty() && !open.is_empty(), "it was not killed under load");
         cut_off += open.len();
+        let open: BTreeSet<Uuid> = open.iter().map(|attempt| attempt.key).collect();
         letopis = folder.start().await;
+        let survived = log_file::head(&log_file::open(&folder.file("log.db"))).0;
         send_all_again(&Api::of(&letopis), &people, &mut attempts).await;
+        let in_log = attempts.iter().filter(|it| open.contains(&it.key) && it.sent().position <= survived);
+        cut_off_in_log += in_log.count();
         all.extend(attempts);
     }
     let api = Api::of(&letopis);
     send_all_again(&api, &people, &mut all).await;
-    println!("{} messages, {cut_off} of them cut off by a kill", all.len());
+    println!(
+        "{} messages; kills cut off {cut_off} before their answer, {cut_off_in_log} of them after their batch",
+        all.len()
+    );
+
+    // Else no key was needed to find out what had become of a message, or no message was lost at all.
+    assert!(0 < cut_off_in_log && cut_off_in_log < cut_off, "the kills fell on quiet moments");
 
     let chats: BTreeSet<ChatId> = seats.iter().map(|(_, chat_id)| *chat_id).collect();
     for chat_id in chats {

@@ -36,6 +36,12 @@ pub fn rows(log: &Connection) -> Vec<Row> {
         .expect("rows")
 }
 
+/// Position, event_id and recorded_at of the newest event.
+pub fn head(log: &Connection) -> (u64, Option<String>, i64) {
+    let read = "SELECT position, event_id, recorded_at FROM head";
+    log.query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("a head")
+}
+
 /// What is wrong with a log's order; `head` is what its row says.
 pub fn faults(rows: &[Row], head: (u64, Option<String>, i64)) -> Vec<String> {
     let mut faults = Vec::new();
@@ -64,12 +70,7 @@ pub fn faults(rows: &[Row], head: (u64, Option<String>, i64)) -> Vec<String> {
 /// Positions without a hole, unique ids, times that do not fall, and a head that is the last row.
 pub fn assert_sound(log: &Connection) -> Vec<Row> {
     let rows = rows(log);
-    let head = log
-        .query_row("SELECT position, event_id, recorded_at FROM head", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .expect("a head");
-    assert_eq!(faults(&rows, head), Vec::<String>::new());
+    assert_eq!(faults(&rows, head(log)), Vec::<String>::new());
     let intact: String = log.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("checked");
     assert_eq!(intact, "ok");
     rows

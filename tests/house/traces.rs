@@ -1,85 +1,106 @@
-//! Reading what strace wrote: was the log synced before an answer left?
+//! Reading what strace wrote: was a file synced before what rests on it went on?
 
 /// The system calls that matter, in the order in which they began or ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// Bytes that hold what is looked for were written to the log's WAL.
+    /// Bytes that hold what is looked for were written to the file.
     Written,
     SyncBegan,
     Synced,
-    /// Bytes that hold what is looked for left through a socket.
-    Answered,
+    /// Bytes that hold what is looked for went where they must not be before the sync.
+    WentOn,
 }
 
-fn is_wal(descriptor: &str) -> bool {
-    descriptor.contains("/log.db-wal>")
+/// Where bytes may go only after they were synced elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub enum Onward {
+    /// Through a TCP socket.
+    Answer,
+    /// Into another file of this name.
+    File(&'static str),
+}
+
+impl Onward {
+    fn is(self, call: &str, descriptor: &str) -> bool {
+        match self {
+            Self::Answer => {
+                ["write", "writev", "sendto", "sendmsg"].contains(&call) && descriptor.contains("<TCP")
+            }
+            Self::File(name) => call == "pwrite64" && is_file(descriptor, name),
+        }
+    }
+}
+
+fn is_file(descriptor: &str, name: &str) -> bool {
+    descriptor.contains(&format!("/{name}>"))
 }
 
 /// What `strace -f -yy` says about `needle`. A call that another thread's interrupts stands there
 /// twice, as `unfinished` and as `resumed`.
-fn steps(trace: &str, needle: &str) -> Vec<(usize, Step)> {
+fn steps(trace: &str, needle: &str, file: &str, onward: Onward) -> Vec<Step> {
     let mut steps = Vec::new();
     // Threads that are in the middle of a sync of the WAL.
     let mut syncing = std::collections::HashSet::new();
-    for (at, line) in trace.lines().enumerate() {
+    for line in trace.lines() {
         let Some((thread, call)) = line.trim_start().split_once(' ') else { continue };
-        let call = call.trim_start();
+        let call = call.trim();
         if let Some(resumed) = call.strip_prefix("<... ") {
             let sync = resumed.starts_with("fsync") || resumed.starts_with("fdatasync");
-            if sync && syncing.remove(thread) && resumed.trim_end().ends_with("= 0") {
-                steps.push((at, Step::Synced));
+            if sync && syncing.remove(thread) && resumed.ends_with("= 0") {
+                steps.push(Step::Synced);
             }
             continue;
         }
         let Some((name, rest)) = call.split_once('(') else { continue };
-        let descriptor = rest.split(['"', ',', ')', '[']).next().unwrap_or_default();
-        let unfinished = call.trim_end().ends_with("<unfinished ...>");
+        // All before the first argument that is text.
+        let descriptor = rest.split('"').next().unwrap_or_default();
         match name {
-            "fsync" | "fdatasync" if is_wal(descriptor) => {
-                steps.push((at, Step::SyncBegan));
-                if unfinished {
+            "fsync" | "fdatasync" if is_file(descriptor, file) => {
+                steps.push(Step::SyncBegan);
+                if call.ends_with("<unfinished ...>") {
                     syncing.insert(thread.to_owned());
-                } else if call.trim_end().ends_with("= 0") {
-                    steps.push((at, Step::Synced));
+                } else if call.ends_with("= 0") {
+                    steps.push(Step::Synced);
                 }
             }
-            "pwrite64" if is_wal(descriptor) && rest.contains(needle) => steps.push((at, Step::Written)),
-            "write" | "writev" | "sendto" | "sendmsg" if rest.contains("<TCP") && rest.contains(needle) => {
-                steps.push((at, Step::Answered));
-            }
+            "pwrite64" if is_file(descriptor, file) && rest.contains(needle) => steps.push(Step::Written),
+            _ if onward.is(name, descriptor) && rest.contains(needle) => steps.push(Step::WentOn),
             _ => {}
         }
     }
     steps
 }
 
-/// Whether what holds `needle` was written to the log's WAL, then synced, and only then answered.
+/// Whether what holds `needle` was written to `file`, then synced, and only then went on.
 ///
 /// # Errors
 /// What was not so.
-pub fn synced_before_answered(trace: &str, needle: &str) -> Result<(), String> {
-    let steps = steps(trace, needle);
-    let first = |step: Step| steps.iter().position(|(_, it)| *it == step);
-    let written = first(Step::Written).ok_or("it was never written to the log's WAL")?;
-    let answered = first(Step::Answered).ok_or("it was never answered")?;
-    let began = steps[written..].iter().position(|(_, it)| *it == Step::SyncBegan).map(|at| written + at);
-    let began = began.ok_or("the WAL was not synced after it was written")?;
-    let synced = steps[began..].iter().position(|(_, it)| *it == Step::Synced).map(|at| began + at);
-    let synced = synced.ok_or("the sync did not end well")?;
-    if synced < answered { Ok(()) } else { Err("the answer left before the sync had ended".to_owned()) }
+pub fn synced_before(trace: &str, needle: &str, file: &str, onward: Onward) -> Result<(), String> {
+    let steps = steps(trace, needle, file, onward);
+    let from =
+        |start: usize, step: Step| steps[start..].iter().position(|it| *it == step).map(|at| start + at);
+    let written = from(0, Step::Written).ok_or_else(|| format!("it was never written to {file}"))?;
+    let went_on = from(0, Step::WentOn).ok_or_else(|| format!("it never went on: {onward:?}"))?;
+    let began = from(written, Step::SyncBegan).ok_or("it was not synced after it was written")?;
+    let synced = from(began, Step::Synced).ok_or("the sync did not end well")?;
+    if synced < went_on { Ok(()) } else { Err(format!("it went on before the sync had ended: {onward:?}")) }
 }
 
-/// The trace as a log would leave it that never syncs.
+/// The trace as a program would leave it that never syncs.
 pub fn without_syncs(trace: &str) -> String {
     let is_sync = |line: &&str| line.contains("fsync") || line.contains("fdatasync");
     trace.lines().filter(|line| !is_sync(line)).map(|line| format!("{line}\n")).collect()
 }
 
-/// The trace as a log would leave it that answers `needle` before it writes anything.
-pub fn with_answer_first(trace: &str, needle: &str) -> String {
-    let is_answer = |line: &&str| line.contains("<TCP") && line.contains(needle);
-    let (answers, rest): (Vec<&str>, Vec<&str>) = trace.lines().partition(is_answer);
-    answers.iter().chain(&rest).map(|line| format!("{line}\n")).collect()
+/// The trace as a program would leave it that lets `needle` go on before it does anything else.
+pub fn going_on_first(trace: &str, needle: &str, onward: Onward) -> String {
+    let to = match onward {
+        Onward::Answer => "<TCP".to_owned(),
+        Onward::File(name) => format!("/{name}>"),
+    };
+    let goes_on = |line: &&str| line.contains(&to) && line.contains(needle);
+    let (first, rest): (Vec<&str>, Vec<&str>) = trace.lines().partition(goes_on);
+    first.iter().chain(&rest).map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]
@@ -93,13 +114,25 @@ mod tests {
     const ANSWER: &str = r#"8 writev(11<TCP:[127.0.0.1:1->127.0.0.1:2]>, [{iov_base="HTTP/1.1 200 OK 0193-a", iov_len=9}], 1) = 9"#;
 
     fn verdict(lines: &[&str]) -> Result<(), String> {
-        synced_before_answered(&lines.join("\n"), "0193-a")
+        synced_before(&lines.join("\n"), "0193-a", "log.db-wal", Onward::Answer)
     }
 
     #[test]
     fn a_sync_between_write_and_answer_is_seen() {
         assert_eq!(verdict(&[WRITE, SYNC, ANSWER]), Ok(()));
         assert_eq!(verdict(&[SYNC, WRITE, BEGIN, END, ANSWER]), Ok(()));
+    }
+
+    #[test]
+    fn a_file_may_rest_on_another() {
+        let key = WRITE.replace("log.db-wal", "keys.db-wal");
+        let synced = SYNC.replace("log.db-wal", "keys.db-wal");
+        let verdict = |lines: &[&str]| {
+            synced_before(&lines.join("\n"), "0193-a", "keys.db-wal", Onward::File("log.db-wal"))
+        };
+        assert_eq!(verdict(&[&key, &synced, WRITE, SYNC]), Ok(()));
+        assert!(verdict(&[&key, WRITE, &synced, SYNC]).is_err());
+        assert!(verdict(&[&key, SYNC, WRITE, ANSWER]).is_err());
     }
 
     #[test]
