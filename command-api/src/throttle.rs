@@ -56,6 +56,11 @@ impl Counter {
 /// Port: counts attempts. In memory here; shared by several nodes through the sessions engine.
 #[async_trait]
 pub trait Throttle: Send + Sync {
+    /// Whether there are limits at all; those of the rules go with it.
+    fn is_on(&self) -> bool {
+        true
+    }
+
     /// Counts an attempt on all of `counters`, or says that it is too early for one.
     ///
     /// # Errors
@@ -84,6 +89,9 @@ pub struct Off;
 
 #[async_trait]
 impl Throttle for Off {
+    fn is_on(&self) -> bool {
+        false
+    }
     async fn attempt(&self, _: &[Counter], _: Timestamp) -> Result<(), Problem> {
         Ok(())
     }

@@ -16,6 +16,20 @@ use crate::{Problem, Timestamp};
 /// Whoever was declined may ask again after this long.
 pub const ASK_AGAIN_AFTER: i64 = 30 * Timestamp::DAY;
 
+/// An account younger than this is new.
+pub const NEW_FOR: i64 = 7 * Timestamp::DAY;
+/// Requests that somebody may have pending at a time, with a new account and with an older one.
+pub const MOST_PENDING_NEW: u64 = 10;
+pub const MOST_PENDING: u64 = 100;
+
+/// How many requests `person` may have pending at `now`. An account is as old as its id, a UUIDv7
+/// made when it was registered.
+pub fn most_pending(person: PersonId, now: Timestamp) -> u64 {
+    // Milliseconds, as RFC 9562 has them.
+    let made = (person.0.as_u128() >> 80) as i64 * 1_000;
+    if now < Timestamp(made).plus(NEW_FOR) { MOST_PENDING_NEW } else { MOST_PENDING }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum FriendshipEvent {

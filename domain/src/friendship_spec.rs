@@ -280,3 +280,12 @@ fn nothing_is_wished_of_somebody_who_does_not_exist() {
             .then_problem(Kind::NotFound);
     }
 }
+
+#[test]
+fn an_account_is_new_for_a_week() {
+    let made = Timestamp(1_800_000_000_000_000);
+    let id = uuid::Builder::from_unix_timestamp_millis(1_800_000_000_000, &[0; 10]).into_uuid();
+    let at = |after: i64| most_pending(PersonId(id), made.plus(after));
+    assert_eq!((at(0), at(NEW_FOR - 1)), (10, 10));
+    assert_eq!((at(NEW_FOR), at(10 * NEW_FOR)), (100, 100));
+}

@@ -99,6 +99,7 @@ pub const CODES: &[&str] = &[
     "oneself",
     "no-such-message",
     "no-such-person",
+    "too-many-pending",
 ];
 
 impl FieldError {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::stack::{PASSWORD, Stack};
+use crate::stack::{Options, PASSWORD, Someone, Stack};
 
 #[tokio::test]
 async fn a_nickname_that_is_given_up_can_be_taken() {
@@ -77,4 +77,41 @@ async fn wishes_about_oneself_and_nobody_are_refused() {
         assert_eq!(own.body["errors"][0], json!({ "pointer": "/user_id", "code": "oneself" }));
         assert_eq!(of(Uuid::from_u128(9).to_string()).await.refused(), (404, "not-found"), "{command}");
     }
+}
+
+#[tokio::test]
+async fn a_new_account_has_ten_requests_pending_and_an_older_one_a_hundred() {
+    let stack = Stack::with(Options::throttled()).await;
+    let ann = stack.register("ann").await;
+    let mut others = Vec::new();
+    for number in 0..12 {
+        others.push(stack.register(&format!("other{number}")).await);
+    }
+    let of = |command, who, other: &str| stack.ask(command, json!({ "user_id": other })).by(who).send();
+    for other in &others[..10] {
+        of("add", &ann, &other.id).await.ok();
+    }
+    let full = of("add", &ann, &others[10].id).await;
+    assert_eq!(full.refused(), (422, "invalid"));
+    assert_eq!(full.body["errors"][0]["code"], "too-many-pending");
+    assert_eq!(full.body["errors"][0]["params"]["max"], 10);
+    of("add", &ann, &others[0].id).await.ok();
+
+    of("decline", &others[0], &ann.id).await.ok();
+    assert_eq!(of("add", &ann, &others[10].id).await.refused().0, 422, "a refusal is not seen");
+    of("accept", &others[1], &ann.id).await.ok();
+    of("add", &ann, &others[10].id).await.ok();
+    assert_eq!(of("add", &ann, &others[11].id).await.refused().0, 422);
+    of("remove", &ann, &others[2].id).await.ok();
+    of("remove", &ann, &others[1].id).await.ok();
+    of("add", &others[11], &ann.id).await.ok();
+    of("add", &ann, &others[11].id).await.ok();
+    of("add", &ann, &others[2].id).await.ok();
+    of("block", &others[3], &ann.id).await.ok();
+    of("add", &ann, &others[3].id).await.ok();
+    assert_eq!(of("add", &ann, &others[1].id).await.refused().0, 422, "ten are pending");
+
+    stack.clock.pass(7 * 24 * 3_600);
+    let ann = Someone::of(&stack.authorize("ann").await.ok());
+    of("add", &ann, &others[1].id).await.ok();
 }
