@@ -45,7 +45,7 @@ pub struct Config {
     /// What browsers call this installation; `http://` and the listener's address if not set.
     #[arg(long, env = "LETOPIS_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// The log: `sqlite:<file>`.
+    /// The log: `sqlite:<file>` or `postgres://<user>@<host>/<database>`.
     #[arg(long, env = "LETOPIS_LOG_URL")]
     pub log_url: Option<String>,
     /// The key store, never in the log's database: `sqlite:<file>`.
@@ -85,6 +85,13 @@ pub struct Config {
     pub rate_limit: Switch,
 }
 
+/// Where the log is.
+#[derive(Clone, Debug)]
+pub enum LogPlace {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
 /// Variables of the design whose parts this version does not have. Set, they would promise
 /// something; so they are refused.
 const NOT_YET: &[&str] =
@@ -114,17 +121,24 @@ impl Config {
                     let scheme = url.split(':').next().unwrap_or_default();
                     bail!(
                         "{variable} has scheme {scheme:?}, and no engine of this version has that: \
-                         use sqlite:<file>, or unset it"
+                         use sqlite:<file> (the log: or postgres://…), or unset it"
                     )
                 }
             },
         }
     }
 
+    /// Where the log is.
+    ///
     /// # Errors
     /// A URL that names no engine of this version.
-    pub fn log_file(&self) -> anyhow::Result<PathBuf> {
-        self.sqlite("LETOPIS_LOG_URL", self.log_url.as_ref(), "log.db")
+    pub fn log(&self) -> anyhow::Result<LogPlace> {
+        match &self.log_url {
+            Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+                Ok(LogPlace::Postgres(url.clone()))
+            }
+            url => self.sqlite("LETOPIS_LOG_URL", url.as_ref(), "log.db").map(LogPlace::Sqlite),
+        }
     }
 
     /// # Errors
@@ -140,7 +154,10 @@ impl Config {
     /// Two variables that name one file.
     pub fn refuse_shared_files(&self) -> anyhow::Result<()> {
         let urls = self.urls();
-        let mut files = vec![("LETOPIS_LOG_URL", self.log_file()?), ("LETOPIS_KEYS_URL", self.keys_file()?)];
+        let mut files = vec![("LETOPIS_KEYS_URL", self.keys_file()?)];
+        if let LogPlace::Sqlite(log) = self.log()? {
+            files.insert(0, ("LETOPIS_LOG_URL", log));
+        }
         for (variable, url) in [
             ("LETOPIS_SESSIONS_URL", &urls.sessions),
             ("LETOPIS_DIRECTORY_URL", &urls.directory),

@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use chronicle::keys::{KeyStore, Keyring, MasterKey, SqliteKeyStore, create_master_key, read_master_key};
 use chronicle::log::Log;
+use chronicle::log::postgres::PostgresLog;
 use chronicle::log::sqlite::SqliteLog;
 use chronicle::opening::{log_id, open_chronicle};
 use chronicle::{Clock, entropy::Entropy};
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{Config, LogPlace};
 
 /// How long a start waits for the one before it to let go of the folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +27,8 @@ pub struct House {
     pub log: Arc<dyn Log>,
     pub log_id: Uuid,
     pub keyring: Keyring,
-    file: Arc<SqliteLog>,
+    /// The log's file, where it is one.
+    file: Option<Arc<SqliteLog>>,
     _lock: File,
 }
 
@@ -45,12 +47,19 @@ impl House {
             .with_context(|| format!("LETOPIS_DATA={} can't be made", data.display()))?;
         config.refuse_shared_files()?;
         let lock = lock(&data.join("lock")).await?;
-        let (log_file, keys_file) = (config.log_file()?, config.keys_file()?);
-        let is_new = !has_content(&log_file) && !has_content(&keys_file);
-        let master = master_key(&config.master_key_file(), is_new, &*entropy)?;
-
-        let log = SqliteLog::open(&log_file).context("the log can't be opened")?;
+        let keys_file = config.keys_file()?;
+        let (log, file): (Arc<dyn Log>, _) = match config.log()? {
+            LogPlace::Sqlite(path) => {
+                let file = SqliteLog::open(&path).context("the log can't be opened")?;
+                (file.clone(), Some(file))
+            }
+            LogPlace::Postgres(url) => {
+                (PostgresLog::open(&url).await.context("LETOPIS_LOG_URL: the log can't be opened")?, None)
+            }
+        };
         let known = log_id(&*log).await.context("the log can't be opened")?;
+        let is_new = known.is_none() && !has_content(&keys_file);
+        let master = master_key(&config.master_key_file(), is_new, &*entropy)?;
         let store = Arc::new(SqliteKeyStore::open(&keys_file).context("the key store can't be opened")?);
         let begun = store.identity().context("the key store can't be read")?.map(|identity| identity.log_id);
         let keyring = match (known, begun) {
@@ -69,12 +78,14 @@ impl House {
         if log_id != keyring.log_id() {
             bail!("the key store is of log {}, and this is log {log_id}", keyring.log_id());
         }
-        Ok(Self { log: log.clone(), log_id, keyring, file: log, _lock: lock })
+        Ok(Self { log, log_id, keyring, file, _lock: lock })
     }
 
     /// Leaves the folder in order: the log is one file again. Once nobody appends any more.
     pub async fn close(self) {
-        if let Err(error) = self.file.fold().await {
+        if let Some(file) = &self.file
+            && let Err(error) = file.fold().await
+        {
             tracing::warn!(%error, "the log keeps its write-ahead log beside it");
         }
     }

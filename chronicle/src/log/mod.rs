@@ -13,6 +13,7 @@ use domain::ids::{EventId, PersonId};
 use domain::personal::Personals;
 use tokio::sync::watch;
 
+pub mod postgres;
 pub mod sqlite;
 
 /// The end of the log as somebody knows it. Two heads are the same history if they are equal.

@@ -19,20 +19,20 @@ use crate::support::{event, person};
 /// An engine with one empty store.
 pub trait Engine: Send + Sync {
     /// Another handle on the same store, as another process has one.
-    fn open(&self) -> Arc<dyn Log>;
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Log>>;
 }
 
 pub struct Sqlite(TempDir);
 
 impl Sqlite {
-    pub fn new() -> Self {
+    pub async fn new() -> Self {
         Self(TempDir::new().expect("a folder"))
     }
 }
 
 impl Engine for Sqlite {
-    fn open(&self) -> Arc<dyn Log> {
-        SqliteLog::open(&self.0.path().join("log.db")).expect("a log")
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Log>> {
+        Box::pin(async { SqliteLog::open(&self.0.path().join("log.db")).expect("a log") as Arc<dyn Log> })
     }
 }
 
@@ -61,10 +61,10 @@ checks! {
 }
 
 /// Every check on a store of its own; what the checks that fail say.
-pub async fn complaints<E: Engine>(make: impl Fn() -> E) -> Vec<String> {
+pub async fn complaints<E: Engine, F: Future<Output = E>>(make: impl Fn() -> F) -> Vec<String> {
     let mut complaints = Vec::new();
     for (sentence, check) in CHECKS {
-        let engine = make();
+        let engine = make().await;
         if let Err(complaint) = check(&engine).await {
             complaints.push(format!("{sentence}: {complaint}"));
         }
@@ -100,7 +100,7 @@ async fn commit(log: &dyn Log, fence: Head, batch: &Batch) -> Result<Head, Strin
 }
 
 async fn positions_are_dense(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let mut head = log.head().await.map_err(said)?;
     ensure(head == Head::default(), "an empty log has a head")?;
     let mut ids = Vec::new();
@@ -119,22 +119,22 @@ async fn positions_are_dense(engine: &dyn Engine) -> Outcome {
 }
 
 async fn bytes_are_final(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let next = batch(Head::default(), &chat_stream(1), 0, 5, 100);
     commit(&*log, Head::default(), &next).await?;
-    let read = engine.open().read(0, 100).await.map_err(said)?;
+    let read = engine.open().await.read(0, 100).await.map_err(said)?;
     ensure(read == next.events, format!("{read:?} instead of {:?}", next.events))
 }
 
 async fn answered_is_durable(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let head = commit(&*log, Head::default(), &batch(Head::default(), &chat_stream(1), 0, 1, 1)).await?;
-    let seen = engine.open().head().await.map_err(said)?;
+    let seen = engine.open().await.head().await.map_err(said)?;
     ensure(seen == head, format!("another process sees the head {seen:?} after {head:?} was answered"))
 }
 
 async fn another_head_is_refused(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let stream = chat_stream(1);
     let head = commit(&*log, Head::default(), &batch(Head::default(), &stream, 0, 1, 1)).await?;
     let other_history = Head { event_id: Some(EventId(Uuid::from_u128(99))), ..head };
@@ -148,7 +148,7 @@ async fn another_head_is_refused(engine: &dyn Engine) -> Outcome {
 }
 
 async fn two_streams_together(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let (one, two) = (chat_stream(1), chat_stream(2));
     let events = vec![
         event(Head::default(), 1, &one, 1, 1),
@@ -164,7 +164,7 @@ async fn two_streams_together(engine: &dyn Engine) -> Outcome {
 }
 
 async fn claims_go_along(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let claim = ClaimKey { kind: "name/1".into(), key: "ann".into() };
     let mut head = Head::default();
     for (round, owner) in [Some("one"), Some("two"), None, Some("three")].into_iter().enumerate() {
@@ -188,7 +188,7 @@ async fn claims_go_along(engine: &dyn Engine) -> Outcome {
 }
 
 async fn repeated_key_is_found(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let first = batch(Head::default(), &chat_stream(1), 0, 2, 10);
     let head = commit(&*log, Head::default(), &first).await?;
     let mut next = batch(head, &chat_stream(2), 0, 1, 20);
@@ -205,7 +205,7 @@ async fn repeated_key_is_found(engine: &dyn Engine) -> Outcome {
 }
 
 async fn one_sequence_once(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let stream = chat_stream(1);
     let head = commit(&*log, Head::default(), &batch(Head::default(), &stream, 0, 1, 1)).await?;
     let again = batch(head, &stream, 0, 1, 30);
@@ -217,7 +217,7 @@ async fn one_sequence_once(engine: &dyn Engine) -> Outcome {
 }
 
 async fn lock_keeps_others_out(engine: &dyn Engine) -> Outcome {
-    let (one, two) = (engine.open(), engine.open());
+    let (one, two) = (engine.open().await, engine.open().await);
     let (mine, theirs) = (chat_stream(1), chat_stream(2));
     let head = commit(&*one, Head::default(), &batch(Head::default(), &mine, 0, 3, 1)).await?;
     let locked = one.lock(1, 100).await.map_err(said)?;
@@ -236,7 +236,7 @@ async fn lock_keeps_others_out(engine: &dyn Engine) -> Outcome {
 }
 
 async fn dropped_lock(engine: &dyn Engine) -> Outcome {
-    let (one, two) = (engine.open(), engine.open());
+    let (one, two) = (engine.open().await, engine.open().await);
     drop(one.lock(0, 100).await.map_err(said)?);
     let head = commit(&*two, Head::default(), &batch(Head::default(), &chat_stream(1), 0, 1, 1)).await?;
     let locked = one.lock(0, 100).await.map_err(said)?;
@@ -244,7 +244,7 @@ async fn dropped_lock(engine: &dyn Engine) -> Outcome {
 }
 
 async fn stream_with_head(engine: &dyn Engine) -> Outcome {
-    let log = engine.open();
+    let log = engine.open().await;
     let (one, two) = (chat_stream(1), chat_stream(2));
     let head = commit(&*log, Head::default(), &batch(Head::default(), &one, 0, 3, 1)).await?;
     let head = commit(&*log, head, &batch(head, &two, 0, 2, 10)).await?;
@@ -260,7 +260,7 @@ async fn stream_with_head(engine: &dyn Engine) -> Outcome {
 }
 
 async fn head_is_followed(engine: &dyn Engine) -> Outcome {
-    let (reader, writer) = (engine.open(), engine.open());
+    let (reader, writer) = (engine.open().await, engine.open().await);
     let mut heads = reader.watch();
     let head = commit(&*writer, Head::default(), &batch(Head::default(), &chat_stream(1), 0, 1, 1)).await?;
     let followed = heads.wait_for(|seen| *seen == head);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chronicle::executor::Done;
 use chronicle::keys::Place;
-use chronicle::log::Log;
 use domain::aggregate::{Event, StreamId};
 use domain::chat::{Chat, ChatEvent};
 use domain::personal::Text;

@@ -4,6 +4,7 @@ mod bank;
 mod contract;
 mod executor;
 mod model_log;
+mod postgres;
 mod race;
 mod saboteur;
 mod simulation;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
 use domain::aggregate::StreamId;
 use domain::ids::EventId;
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::contract::{Engine, Sqlite, complaints};
@@ -85,8 +86,11 @@ impl Log for Saboteur {
 struct Sabotaged(Sqlite, Sabotage);
 
 impl Engine for Sabotaged {
-    fn open(&self) -> Arc<dyn Log> {
-        Arc::new(Saboteur { log: self.0.open(), how: self.1, owed: Mutex::default() })
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Log>> {
+        Box::pin(async {
+            let log = self.0.open().await;
+            Arc::new(Saboteur { log, how: self.1, owed: Mutex::default() }) as Arc<dyn Log>
+        })
     }
 }
 
@@ -105,7 +109,7 @@ fn broken_by(sabotage: Sabotage) -> &'static str {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_saboteur_turns_the_contract_red() {
     for sabotage in Sabotage::ALL {
-        let complaints = complaints(|| Sabotaged(Sqlite::new(), sabotage)).await;
+        let complaints = complaints(async || Sabotaged(Sqlite::new().await, sabotage)).await;
         let sentence = broken_by(sabotage);
         assert!(
             complaints.iter().any(|complaint| complaint.starts_with(sentence)),

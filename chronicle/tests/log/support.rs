@@ -70,19 +70,18 @@ pub fn key(space: u64, number: u64) -> Uuid {
 
 /// A written house: log, keys, executor in one folder.
 pub struct House {
-    pub log: Arc<SqliteLog>,
+    pub log: Arc<dyn Log>,
     pub executor: Executor,
 }
 
 impl House {
     /// Opens or makes it. Several may be open on one folder.
     pub async fn open(folder: &Path) -> Self {
-        Self::around(folder, |log| log).await
+        Self::on(folder, SqliteLog::open(&folder.join("log.db")).expect("a log")).await
     }
 
-    /// The same with a log that `wrap` puts around the real one.
-    pub async fn around(folder: &Path, wrap: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>) -> Self {
-        let log = SqliteLog::open(&folder.join("log.db")).expect("a log");
+    /// The same with a log that lies elsewhere.
+    pub async fn on(folder: &Path, log: Arc<dyn Log>) -> Self {
         let clock = Ticking::new();
         let log_id = open_chronicle(&*log, Uuid::from_u128(7), clock.now()).await.expect("a chronicle");
         let store = Arc::new(SqliteKeyStore::open(&folder.join("keys.db")).expect("a key store"));
@@ -98,8 +97,7 @@ impl House {
         for number in 0..4 {
             keyring.ensure(&subject_of(person(number))).expect("a key");
         }
-        let (executor, _) =
-            Executor::start(wrap(log.clone()), log_id, keyring, clock).await.expect("an executor");
+        let (executor, _) = Executor::start(log.clone(), log_id, keyring, clock).await.expect("an executor");
         Self { log, executor }
     }
 
