@@ -73,11 +73,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         &public.origin,
         sockets.clone(),
     );
+    let jwks = tokens.jwks();
     let marking = tokio::spawn(ports::follow(standing.clone(), log.watch()));
     let router = Router::new()
         .merge(command_api::router(commands))
         .merge(query_api::router(queries.clone()))
         .merge(gateway::pages::pages())
+        .merge(gateway::jwks::routes(&jwks))
         .merge(health::routes(stores.progress.clone(), halted.clone(), head.position))
         .merge(app::routes());
     let router = gateway::layer(gate(&config, public.clone(), tokens, standing, clock, entropy), router);

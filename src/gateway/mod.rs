@@ -30,6 +30,7 @@ use uuid::Uuid;
 pub mod client;
 pub mod credentials;
 pub mod csrf;
+pub mod jwks;
 pub mod origin;
 pub mod pages;
 pub mod ports;
@@ -92,7 +93,12 @@ async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) 
     let mut answer = rejections::as_problem(answer, id, speaks_problems).await;
     span.in_scope(|| {
         let status = answer.status().as_u16();
-        if status >= 500 { tracing::warn!(status, "answered") } else { tracing::debug!(status, "answered") }
+        // 503 alone is no fault of ours: a start that catches up, an engine that is away, which is said elsewhere.
+        if status >= 500 && status != 503 {
+            tracing::warn!(status, "answered")
+        } else {
+            tracing::debug!(status, "answered")
+        }
     });
     let headers = answer.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {

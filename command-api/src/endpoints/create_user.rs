@@ -35,7 +35,9 @@ pub async fn create_user(
     let name = request.name.clone().unwrap_or_else(|| request.nickname.clone());
     let mut checks = Checks::default();
     checks.check(check_nickname("/nickname", &request.nickname));
-    checks.check(check_name("/name", &name));
+    if let Some(name) = &request.name {
+        checks.check(check_name("/name", name));
+    }
     checks.done()?;
     state.ensure_key(who.person).await?;
 

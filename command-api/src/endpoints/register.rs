@@ -48,7 +48,9 @@ pub async fn register(
     checks.check(check_email("/email", &request.email));
     checks.check(check_password("/password", &request.password.0));
     checks.check(check_nickname("/nickname", &request.nickname));
-    checks.check(check_name("/name", &name));
+    if let Some(name) = &request.name {
+        checks.check(check_name("/name", name));
+    }
     checks.done()?;
     admit(&state.registration, &request.email)?;
 
