@@ -1,5 +1,7 @@
 //! Sessions: refreshing, theft, and their end in both APIs.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::requests::{Authorize, Done, Refresh, Revoke, Secret, SignedIn};
 use domain::views::{List, Session};
 
@@ -25,6 +27,22 @@ async fn assert_ended(api: &Api, access: &str) {
 async fn authorize(api: &Api, person: &Person) -> SignedIn {
     let body = Authorize { email: person.email.clone(), password: Secret(person.password.clone()) };
     api.command("authorize", None, &body).await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_that_sign_access_tokens_are_published() {
+    let folder = Folder::new();
+    let letopis = folder.start().await;
+    let api = Api::of(&letopis);
+    let ann = Person::register(&api, "ann").await;
+    let header = ann.access.split('.').next().expect("a JWT");
+    let header = URL_SAFE_NO_PAD.decode(header).expect("base64url");
+    let header: serde_json::Value = serde_json::from_slice(&header).expect("JSON");
+    let published: serde_json::Value = api.get("/.well-known/jwks.json").await.ok();
+    let keys = published["keys"].as_array().expect("keys");
+    let key = keys.iter().find(|key| key["kid"] == header["kid"]).expect("the key of this token");
+    assert_eq!((&key["kty"], &key["crv"]), (&"OKP".into(), &"Ed25519".into()));
+    assert!(key["x"].is_string() && key["d"].is_null(), "the public half alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
