@@ -3,6 +3,8 @@
 //! The state never grows with the messages: a message's number leads to its event through
 //! [`Chat::runs`], so that message n is one read by key.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Decider, aggregate};
@@ -63,6 +65,8 @@ pub struct Chat {
     pub members: Vec<PersonId>,
     pub last_number: u64,
     pub last_sent_at: Timestamp,
+    /// The number of each member's own newest message, of those who have sent one.
+    pub own_last: BTreeMap<PersonId, u64>,
     /// Events so far.
     pub sequence: u64,
     pub runs: Vec<Run>,
@@ -76,6 +80,11 @@ impl Chat {
     /// The other one of a direct chat.
     pub fn peer_of(&self, person: PersonId) -> Option<PersonId> {
         self.members.iter().copied().find(|member| *member != person)
+    }
+
+    /// How far `person` has read by sending: up to their own newest message; 0 without one.
+    pub fn read_by_sending(&self, person: PersonId) -> u64 {
+        self.own_last.get(&person).copied().unwrap_or(0)
     }
 
     /// Sequence in the stream of the event that holds message `number`.
@@ -135,12 +144,13 @@ impl Decider for Chat {
                 self.chat = Some(*chat);
                 self.members = vec![*by, *with];
             }
-            ChatEvent::MessageSent { number, sent_at, .. } => {
+            ChatEvent::MessageSent { author, number, sent_at, .. } => {
                 let goes_on =
                     self.runs.last().is_some_and(|run| run.sequence + (number - run.first) == self.sequence);
                 if !goes_on {
                     self.runs.push(Run { first: *number, sequence: self.sequence });
                 }
+                self.own_last.insert(*author, *number);
                 self.last_number = *number;
                 self.last_sent_at = *sent_at;
             }

@@ -28,6 +28,8 @@ pub struct ReadFacts {
     pub is_member: bool,
     /// The number of the chat's newest message; 0 if it has none.
     pub last_number: u64,
+    /// The number of the person's own newest message, up to which sending it was reading.
+    pub own_last: u64,
 }
 
 /// What a marker's stream adds up to: the highest number read.
@@ -49,7 +51,7 @@ impl Decider for ReadMarker {
                 FieldError::new("/number", "too-large").with("max", facts.last_number),
             ));
         }
-        if number <= self.number {
+        if number <= self.number.max(facts.own_last) {
             return Ok(Vec::new());
         }
         Ok(vec![ReadMarkerEvent::ReadUpTo { chat, person, number, at }])

@@ -16,7 +16,7 @@ fn read(number: u64) -> ReadMarkerEvent {
 }
 
 fn member_of_a_chat_with(last_number: u64) -> ReadFacts {
-    ReadFacts { is_member: true, last_number }
+    ReadFacts { is_member: true, last_number, own_last: 0 }
 }
 
 #[test]
@@ -27,6 +27,14 @@ fn a_member_reads_up_to_the_newest_message() {
 #[test]
 fn a_marker_moves_on() {
     given::<ReadMarker>([read(3)]).knowing(member_of_a_chat_with(7)).when(mark(4)).then([read(4)]);
+}
+
+#[test]
+fn sending_was_reading() {
+    let sent_the_third = ReadFacts { own_last: 3, ..member_of_a_chat_with(7) };
+    given::<ReadMarker>([]).knowing(sent_the_third).when(mark(3)).then_nothing();
+    given::<ReadMarker>([read(1)]).knowing(sent_the_third).when(mark(2)).then_nothing();
+    given::<ReadMarker>([read(1)]).knowing(sent_the_third).when(mark(4)).then([read(4)]);
 }
 
 #[test]
@@ -52,7 +60,7 @@ fn a_message_that_does_not_exist_yet_is_not_read() {
 fn a_chat_one_is_not_in_is_not_found_however_far_it_goes() {
     for number in [1, 8] {
         given::<ReadMarker>([])
-            .knowing(ReadFacts { is_member: false, last_number: 7 })
+            .knowing(ReadFacts { is_member: false, last_number: 7, own_last: 0 })
             .when(mark(number))
             .then_problem(Kind::NotFound);
     }

@@ -37,7 +37,11 @@ pub async fn mark_read(
         .executor
         .execute(envelope, move |ledger| {
             let state = ledger.read::<Chat>(chat)?;
-            let facts = ReadFacts { is_member: state.has_member(person), last_number: state.last_number };
+            let facts = ReadFacts {
+                is_member: state.has_member(person),
+                last_number: state.last_number,
+                own_last: state.read_by_sending(person),
+            };
             let mark = read_marker::MarkRead { chat, person, number, at };
             ledger.decide::<ReadMarker>(read_marker_id(chat, person), mark, &facts)?;
             Ok::<(), Halt>(())

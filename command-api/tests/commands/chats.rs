@@ -134,4 +134,8 @@ async fn reading_never_goes_back() {
         json!({"pointer": "/number", "code": "too-large", "params": {"max": 3}})
     );
     talk.mark(&talk.bob, 3).await.ok();
+    // Who has sent the third has read it: nothing to tell anybody.
+    let head = talk.stack.head().await;
+    assert_eq!(talk.mark(&talk.ann, 1).await.ok()["position"], head);
+    assert_eq!(talk.mark(&talk.ann, 3).await.ok()["position"], head);
 }
