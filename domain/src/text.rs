@@ -32,6 +32,13 @@ fn disturbs(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Characters that show nothing, white space apart: a name of these alone would be no name.
+fn invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// An email address: something, an `@`, a host; without white space. Whether it exists only a mail
 /// can tell. White space around it is ignored.
 ///
@@ -95,6 +102,9 @@ pub fn check_nickname(pointer: &str, nickname: &str) -> Result<(), FieldError> {
 /// `too-short`, `too-long` or `bad-character`.
 pub fn check_name(pointer: &str, name: &str) -> Result<(), FieldError> {
     not_blank(pointer, name)?;
+    if name.chars().all(|c| c.is_whitespace() || invisible(c)) {
+        return Err(FieldError::new(pointer, "too-short").with("min", 1));
+    }
     at_most(pointer, name, NAME_MAX)?;
     if name.chars().any(disturbs) {
         return Err(FieldError::new(pointer, "bad-character"));
@@ -257,6 +267,8 @@ mod tests {
         assert_eq!(code(check_name("/name", &"я".repeat(64))), None);
         assert_eq!(code(check_name("/name", &"я".repeat(65))).as_deref(), Some("too-long"));
         assert_eq!(code(check_name("/name", " \u{2003}")).as_deref(), Some("too-short"));
+        assert_eq!(code(check_name("/name", "\u{200b}\u{3164}")).as_deref(), Some("too-short"));
+        assert_eq!(code(check_name("/name", "\u{200b}я")), None);
         assert_eq!(code(check_name("/name", "a\nb")).as_deref(), Some("bad-character"));
         assert_eq!(code(check_name("/name", "a\u{202e}b")).as_deref(), Some("bad-character"));
         assert_eq!(code(check_about("/about", "two\nlines")), None);
