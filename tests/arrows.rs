@@ -84,3 +84,28 @@ fn a_stray_arrow_is_found() {
         ]
     );
 }
+
+/// Every path in backticks that a document names: what has a folder and an ending.
+fn named_files(text: &str) -> Vec<&str> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.contains('/') && !name.contains(['*', '<', '$', ' ', ':']))
+        .filter(|name| [".rs", ".sql", ".toml", ".json"].iter().any(|ending| name.ends_with(ending)))
+        .collect()
+}
+
+#[test]
+fn the_files_that_the_architecture_names_are_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let named = named_files(&text);
+    assert!(named.len() > 20, "the walks name their files: {named:?}");
+    let missing: Vec<&str> = named.into_iter().filter(|name| !root.join(name).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
+#[test]
+fn a_file_that_is_gone_would_be_noticed() {
+    assert_eq!(named_files("in `src/gone.rs`, not `src/`, nor `gone.rs` or `data/x.db`"), ["src/gone.rs"]);
+}
