@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const READERS: u32 = 8;
 const WRITERS: u32 = 2;
 /// Two processes that make the tables at once do it one after the other.
-const MIGRATION_LOCK: i64 = 0x6c65_746f_7069_73;
+const MIGRATION_LOCK: i64 = 0x006c_6574_6f70_6973;
 
 const HEAD: &str = "SELECT position, event_id, recorded_at FROM head";
 const COLUMNS: &str = "SELECT position, event_id, recorded_at, aggregate_type, aggregate_id, sequence, \
