@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chronicle::Clock;
 use chronicle::entropy::Entropy;
 use domain::Timestamp;
+use domain::ids::uuid_v7;
 use uuid::Uuid;
 
 /// The machine's clock.
@@ -35,6 +36,5 @@ impl Entropy for SystemEntropy {
 pub fn new_id(clock: &dyn Clock, entropy: &dyn Entropy) -> Uuid {
     let mut random = [0; 10];
     entropy.fill(&mut random);
-    let millis = u64::try_from(clock.now().millis()).unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    uuid_v7(clock.now(), &random)
 }

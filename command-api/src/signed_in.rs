@@ -68,15 +68,3 @@ fn cookie(name: &str, value: &str, path: &str, secure: bool, max_age: u64) -> He
     let cookie = format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::try_from(cookie).expect("tokens are base64url, dots and hyphens")
 }
-
-/// A cookie's value.
-pub fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && !value.is_empty())
-        .map(|(_, value)| value)
-}

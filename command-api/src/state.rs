@@ -8,7 +8,7 @@ use chronicle::format::Scope;
 use chronicle::keys::{Keyring, KeyringError};
 use chronicle::tokens::Tokens;
 use chronicle::{Envelope, Executor};
-use domain::ids::PersonId;
+use domain::ids::{PersonId, uuid_v7};
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use serde::Serialize;
@@ -78,8 +78,7 @@ impl CommandState {
     pub(crate) fn new_id(&self, at: Timestamp) -> Uuid {
         let mut random = [0; 10];
         self.entropy.fill(&mut random);
-        let millis = u64::try_from(at.millis()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+        uuid_v7(at, &random)
     }
 
     /// The envelope of a command by somebody who is signed in.

@@ -67,9 +67,25 @@ pub fn refresh_cookie(secure: bool) -> &'static str {
     if secure { "__Secure-letopis-refresh" } else { "letopis-refresh" }
 }
 
+/// The value of cookie `name` in a request's `Cookie` headers; an empty one counts as none.
+pub fn cookie_value<'a>(headers: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    headers
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, value)| *key == name && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name_in_any_header() {
+        let of = |name| cookie_value(["a=1; bb=2", "c=; d=x=y"].into_iter(), name);
+        assert_eq!((of("a"), of("bb"), of("d")), (Some("1"), Some("2"), Some("x=y")));
+        assert_eq!((of("b"), of("c"), of("e")), (None, None, None));
+    }
 
     #[test]
     fn throttles_count_ipv6_by_its_64() {

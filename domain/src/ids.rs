@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Timestamp;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -59,6 +61,12 @@ id!(
     /// One event in the log.
     EventId
 );
+
+/// A UUIDv7 of a time and of randomness, both handed in.
+pub fn uuid_v7(at: Timestamp, random: &[u8; 10]) -> Uuid {
+    let millis = u64::try_from(at.millis()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid()
+}
 
 /// Two people without an order, written `min~max`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 //! access cookie, never in both.
 
 use axum::http::{HeaderMap, header};
-use domain::caller::{Caller, access_cookie, refresh_cookie};
+use domain::caller::{Caller, access_cookie, cookie_value, refresh_cookie};
 use domain::ids::{PersonId, SessionId};
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
@@ -76,14 +76,7 @@ pub fn carried(headers: &HeaderMap, secure: bool) -> Result<Option<Carried<'_>>,
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && !value.is_empty())
-        .map(|(_, value)| value)
+    cookie_value(headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()), name)
 }
 
 /// Verifies tokens, remembering those whose signature was good. That saves the signature's cost

@@ -164,6 +164,17 @@ pub trait LockedLog: Send {
     async fn append(self: Box<Self>, batch: Arc<Batch>) -> Result<Appended, LogError>;
 }
 
+/// Tells followers of a head that is newer than the one they know.
+fn announce(head: &watch::Sender<Head>, seen: Head) {
+    head.send_if_modified(|known| {
+        let newer = seen.position > known.position;
+        if newer {
+            *known = seen;
+        }
+        newer
+    });
+}
+
 /// Reads the stream's kind and id of a recorded event.
 ///
 /// # Errors

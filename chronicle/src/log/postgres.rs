@@ -18,7 +18,7 @@ use sqlx::{Executor, PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
 
 const SCHEMA: &str = include_str!("../../../migrations/postgres/log/1.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -110,16 +110,6 @@ impl PostgresLog {
                 .await;
         });
     }
-}
-
-fn announce(head: &watch::Sender<Head>, seen: Head) {
-    head.send_if_modified(|known| {
-        let newer = seen.position > known.position;
-        if newer {
-            *known = seen;
-        }
-        newer
-    });
 }
 
 /// Follows the head: woken by notifications, and by the clock where none comes.

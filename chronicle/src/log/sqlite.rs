@@ -17,7 +17,7 @@ use domain::ids::EventId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use tokio::sync::{oneshot, watch};
 
-use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
 
 const SCHEMA: &str = include_str!("../../../migrations/sqlite/log/1.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -123,16 +123,6 @@ async fn follow(path: PathBuf, readers: Arc<Mutex<Vec<Connection>>>, head: watch
             announce(&head, seen);
         }
     }
-}
-
-fn announce(head: &watch::Sender<Head>, seen: Head) {
-    head.send_if_modified(|known| {
-        let newer = seen.position > known.position;
-        if newer {
-            *known = seen;
-        }
-        newer
-    });
 }
 
 fn with_reader<T>(

@@ -1,11 +1,11 @@
 //! `refresh`: the next pair of tokens.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use chronicle::Halt;
 use domain::aggregate::Event;
-use domain::caller::refresh_cookie;
+use domain::caller::{cookie_value, refresh_cookie};
 use domain::problem::Kind;
 use domain::requests::{Refresh, SignedIn};
 use domain::session::{Session, SessionCommand, SessionEvent};
@@ -16,7 +16,7 @@ use crate::asking::{Anyone, Key};
 use crate::body::BodyOrNone;
 use crate::openapi::Problems;
 use crate::refusal::Refusal;
-use crate::signed_in::{Grant, cookie_value};
+use crate::signed_in::Grant;
 use crate::state::{CommandState, SESSIONS};
 
 /// Renews a session's tokens.
@@ -40,7 +40,8 @@ pub async fn refresh(
     headers: HeaderMap,
     BodyOrNone(request): BodyOrNone<Refresh>,
 ) -> Result<Response, Refusal> {
-    let by_cookie = cookie_value(&headers, refresh_cookie(who.client.secure));
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let by_cookie = cookie_value(cookies, refresh_cookie(who.client.secure));
     let token = match (&request.refresh_token, by_cookie) {
         (Some(_), Some(_)) => {
             let twice = "the refresh token came twice: in the cookie or in the body, not both";
