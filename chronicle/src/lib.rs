@@ -12,6 +12,7 @@ pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod opening;
+pub mod snapshots;
 pub mod tokens;
 
 pub use clock::Clock;

@@ -61,8 +61,8 @@ impl<M: Model> Cache<M> {
         }
     }
 
-    pub(super) fn durable(&self, stream: &M::Stream) -> Option<&M::State> {
-        self.durable.get(stream).map(|held| &held.state)
+    pub(super) fn durable(&self, stream: &M::Stream) -> Option<(&M::State, u64)> {
+        self.durable.get(stream).map(|held| (&held.state, held.sequence))
     }
 
     /// Whether every stream that `drafts` go to is at hand.

@@ -159,8 +159,8 @@ impl<M: Model> Committer<M> {
         self.queue.len() + self.waiting.len()
     }
 
-    /// The durable state of a cached stream.
-    pub fn durable(&self, stream: &M::Stream) -> Option<&M::State> {
+    /// The durable state of a cached stream, and its sequence.
+    pub fn durable(&self, stream: &M::Stream) -> Option<(&M::State, u64)> {
         self.cache.durable(stream)
     }
 

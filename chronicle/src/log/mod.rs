@@ -13,6 +13,8 @@ use domain::ids::{EventId, PersonId};
 use domain::personal::Personals;
 use tokio::sync::watch;
 
+use crate::snapshots::Snapshots;
+
 pub mod postgres;
 pub mod sqlite;
 
@@ -136,9 +138,14 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// At most `limit` events with a position above `after`, in order.
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError>;
 
-    /// The events of one stream with a sequence above `after`, and the head that was there when
-    /// they were read.
-    async fn stream(&self, stream: &StreamId, after: u64) -> Result<(Vec<Recorded>, Head), LogError>;
+    /// At most `limit` events of one stream with a sequence above `after`, in order, and the head
+    /// that was there when they were read.
+    async fn stream(
+        &self,
+        stream: &StreamId,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Head), LogError>;
 
     /// One event of a stream, read by key.
     async fn event(&self, stream: &StreamId, sequence: u64) -> Result<Option<Recorded>, LogError>;
@@ -151,6 +158,9 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// Follows the head; it may lag, and never goes back.
     fn watch(&self) -> watch::Receiver<Head>;
+
+    /// Where states of its long streams are kept.
+    fn snapshots(&self) -> &dyn Snapshots;
 }
 
 /// The log while its head is locked. Dropping it gives the lock back and writes nothing.

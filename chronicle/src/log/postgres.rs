@@ -19,9 +19,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
+use crate::snapshots::{PostgresSnapshots, Snapshots};
 
-const SCHEMA: &str = include_str!("../../../migrations/postgres/log/1.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// Each migration's number is its index plus one; each notes itself in `log_schema`.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/postgres/log/1.sql"),
+    include_str!("../../../migrations/postgres/log/2.sql"),
+];
 const APPEND: &str = include_str!("sql/postgres_append.sql");
 const PROBE: &str = include_str!("sql/postgres_probe.sql");
 const CHANNEL: &str = "letopis_log";
@@ -45,6 +49,7 @@ pub struct PostgresLog {
     readers: PgPool,
     writers: PgPool,
     head: watch::Sender<Head>,
+    snapshots: PostgresSnapshots,
     follow: tokio::task::JoinHandle<()>,
 }
 
@@ -83,7 +88,8 @@ impl PostgresLog {
         prepare(&writers).await?;
         let head = watch::Sender::new(read_head(&readers).await?);
         let follow = tokio::spawn(follow(readers.clone(), head.clone()));
-        Ok(Arc::new(Self { readers, writers, head, follow }))
+        let snapshots = PostgresSnapshots::new(readers.clone());
+        Ok(Arc::new(Self { readers, writers, head, snapshots, follow }))
     }
 
     /// `fsync` and `synchronous_commit` as the connections that write have them.
@@ -158,16 +164,12 @@ async fn prepare(writers: &PgPool) -> Result<(), LogError> {
         .fetch_one(&mut *transaction)
         .await
         .map_err(unavailable)?;
-    if known {
+    let done = if known {
         let version: i64 = sqlx::query_scalar("SELECT max(version) FROM log_schema")
             .fetch_one(&mut *transaction)
             .await
             .map_err(unavailable)?;
-        if version > SCHEMA_VERSION {
-            return Err(LogError::Corrupt(format!(
-                "the log has schema {version}, and this letopis knows {SCHEMA_VERSION}: use a newer letopis"
-            )));
-        }
+        usize::try_from(version).unwrap_or(usize::MAX)
     } else {
         let foreign: bool = sqlx::query_scalar("SELECT to_regclass('events') IS NOT NULL")
             .fetch_one(&mut *transaction)
@@ -178,7 +180,16 @@ async fn prepare(writers: &PgPool) -> Result<(), LogError> {
                 "the database has a table events that is no letopis log: name an empty database".into(),
             ));
         }
-        transaction.execute(SCHEMA).await.map_err(unavailable)?;
+        0
+    };
+    let Some(missing) = MIGRATIONS.get(done..) else {
+        return Err(LogError::Corrupt(format!(
+            "the log has schema {done}, and this letopis knows {}: use a newer letopis",
+            MIGRATIONS.len()
+        )));
+    };
+    for migration in missing {
+        transaction.execute(*migration).await.map_err(unavailable)?;
     }
     transaction.commit().await.map_err(unavailable)
 }
@@ -343,15 +354,21 @@ impl Log for PostgresLog {
         all(&rows)
     }
 
-    async fn stream(&self, stream: &StreamId, after: u64) -> Result<(Vec<Recorded>, Head), LogError> {
+    async fn stream(
+        &self,
+        stream: &StreamId,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Head), LogError> {
         // Read before the stream, and so a head that the reading has seen all of.
         let head = read_head(&self.readers).await?;
         let rows = sqlx::query(&format!(
-            "{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence"
+            "{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"
         ))
         .bind(stream.kind.name())
         .bind(&stream.id)
         .bind(signed(after))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.readers)
         .await
         .map_err(unavailable)?;
@@ -394,6 +411,10 @@ impl Log for PostgresLog {
 
     fn watch(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
+    }
+
+    fn snapshots(&self) -> &dyn Snapshots {
+        &self.snapshots
     }
 }
 

@@ -18,6 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transac
 use tokio::sync::{oneshot, watch};
 
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
+use crate::snapshots::{Snapshots, SqliteSnapshots};
 
 const SCHEMA: &str = include_str!("../../../migrations/sqlite/log/1.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -55,6 +56,7 @@ pub struct SqliteLog {
     orders: blocking::Sender<Order>,
     readers: Arc<Mutex<Vec<Connection>>>,
     head: watch::Sender<Head>,
+    snapshots: SqliteSnapshots,
     poll: tokio::task::JoinHandle<()>,
 }
 
@@ -83,7 +85,8 @@ impl SqliteLog {
             .map_err(|error| LogError::Unavailable(error.to_string()))?;
         let readers = Arc::new(Mutex::new(Vec::new()));
         let poll = tokio::spawn(follow(path.to_owned(), readers.clone(), head.clone()));
-        Ok(Arc::new(Self { path: path.to_owned(), orders, readers, head, poll }))
+        let snapshots = SqliteSnapshots::beside(path);
+        Ok(Arc::new(Self { path: path.to_owned(), orders, readers, head, snapshots, poll }))
     }
 
     /// Folds the WAL into the file, so that the file alone is the log; for an orderly stop.
@@ -398,17 +401,23 @@ impl Log for SqliteLog {
         self.read_with(move |connection| read_after(connection, after, limit)).await
     }
 
-    async fn stream(&self, stream: &StreamId, after: u64) -> Result<(Vec<Recorded>, Head), LogError> {
-        let stream = stream.clone();
+    async fn stream(
+        &self,
+        stream: &StreamId,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Head), LogError> {
+        let (stream, limit) = (stream.clone(), i64::try_from(limit).unwrap_or(i64::MAX));
         self.read_with(move |connection| {
             // One transaction, so that the head is of the moment in which the stream is read.
             let transaction = connection.unchecked_transaction()?;
             let head = read_head(&transaction)?;
             let events = transaction
                 .prepare_cached(&format!(
-                    "{COLUMNS} WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND sequence > ?3 ORDER BY sequence"
+                    "{COLUMNS} WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND sequence > ?3 \
+                     ORDER BY sequence LIMIT ?4"
                 ))?
-                .query_map(params![stream.kind.name(), stream.id, after], recorded)?
+                .query_map(params![stream.kind.name(), stream.id, after, limit], recorded)?
                 .collect::<rusqlite::Result<_>>()?;
             Ok((events, head))
         })
@@ -457,6 +466,10 @@ impl Log for SqliteLog {
 
     fn watch(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
+    }
+
+    fn snapshots(&self) -> &dyn Snapshots {
+        &self.snapshots
     }
 }
 

@@ -157,7 +157,7 @@ async fn two_streams_together(engine: &dyn Engine) -> Outcome {
     ];
     commit(&*log, Head::default(), &Batch { events, ..Batch::default() }).await?;
     for (stream, count) in [(one, 2), (two, 1)] {
-        let (events, _) = log.stream(&stream, 0).await.map_err(said)?;
+        let (events, _) = log.stream(&stream, 0, 1_000).await.map_err(said)?;
         ensure(events.len() == count, format!("{stream} has {} events instead of {count}", events.len()))?;
     }
     Ok(())
@@ -248,7 +248,7 @@ async fn stream_with_head(engine: &dyn Engine) -> Outcome {
     let (one, two) = (chat_stream(1), chat_stream(2));
     let head = commit(&*log, Head::default(), &batch(Head::default(), &one, 0, 3, 1)).await?;
     let head = commit(&*log, head, &batch(head, &two, 0, 2, 10)).await?;
-    let (events, as_of) = log.stream(&one, 1).await.map_err(said)?;
+    let (events, as_of) = log.stream(&one, 1, 1_000).await.map_err(said)?;
     ensure(as_of == head, "a stream is read without its head")?;
     ensure(
         events.iter().map(|event| event.sequence).eq([2, 3]),

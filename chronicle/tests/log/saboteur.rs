@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use chronicle::snapshots::Snapshots;
 use domain::aggregate::StreamId;
 use domain::ids::EventId;
 use futures::future::BoxFuture;
@@ -66,8 +67,13 @@ impl Log for Saboteur {
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
         self.log.read(after, limit).await
     }
-    async fn stream(&self, stream: &StreamId, after: u64) -> Result<(Vec<Recorded>, Head), LogError> {
-        self.log.stream(stream, after).await
+    async fn stream(
+        &self,
+        stream: &StreamId,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Head), LogError> {
+        self.log.stream(stream, after, limit).await
     }
     async fn event(&self, stream: &StreamId, sequence: u64) -> Result<Option<Recorded>, LogError> {
         self.log.event(stream, sequence).await
@@ -80,6 +86,9 @@ impl Log for Saboteur {
     }
     fn watch(&self) -> watch::Receiver<Head> {
         self.log.watch()
+    }
+    fn snapshots(&self) -> &dyn Snapshots {
+        self.log.snapshots()
     }
 }
 

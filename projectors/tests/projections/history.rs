@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use chronicle::snapshots::Snapshots;
 use domain::aggregate::{Event, StreamId};
 use domain::ids::EventId;
 use projectors::{Context, Entry, Halt, Projection, ProjectionError, Runner};
@@ -178,8 +179,13 @@ impl Log for Holed {
         events.retain(|event| event.position != self.1);
         Ok(events)
     }
-    async fn stream(&self, stream: &StreamId, after: u64) -> Result<(Vec<Recorded>, Head), LogError> {
-        self.0.stream(stream, after).await
+    async fn stream(
+        &self,
+        stream: &StreamId,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<Recorded>, Head), LogError> {
+        self.0.stream(stream, after, limit).await
     }
     async fn event(&self, stream: &StreamId, sequence: u64) -> Result<Option<Recorded>, LogError> {
         self.0.event(stream, sequence).await
@@ -192,6 +198,9 @@ impl Log for Holed {
     }
     fn watch(&self) -> watch::Receiver<Head> {
         self.0.watch()
+    }
+    fn snapshots(&self) -> &dyn Snapshots {
+        self.0.snapshots()
     }
 }
 
