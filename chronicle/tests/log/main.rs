@@ -8,5 +8,6 @@ mod postgres;
 mod race;
 mod saboteur;
 mod simulation;
+mod snapshots;
 mod stock;
 mod support;
