@@ -11,6 +11,7 @@ pub mod format;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+mod metrics;
 pub mod opening;
 pub mod snapshots;
 pub mod tokens;

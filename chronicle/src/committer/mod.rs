@@ -27,7 +27,7 @@ use domain::problem::Kind;
 
 use crate::log::{ClaimKey, Head};
 use cache::Cache;
-pub use protocol::{Answer, Command, Draft, Foreign, Model, Output, Proposal, Ticket, Written};
+pub use protocol::{Answer, Command, Draft, Foreign, Model, Output, Proposal, Tally, Ticket, Written};
 pub use world::{Halt, Need, World};
 
 /// At most this many commands in a batch: more gain nothing and lengthen the tail.
@@ -130,6 +130,7 @@ pub struct Committer<M: Model> {
     /// Batches still to be written lock-first.
     lock_first: u32,
     outputs: VecDeque<Output<M>>,
+    tally: Tally,
 }
 
 impl<M: Model> Committer<M> {
@@ -146,12 +147,18 @@ impl<M: Model> Committer<M> {
             phase: Phase::Idle,
             lock_first: 0,
             outputs: VecDeque::new(),
+            tally: Tally::default(),
         }
     }
 
     /// The head it believes in.
     pub fn head(&self) -> Head {
         self.head
+    }
+
+    /// What it has done more than once so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// How many commands are queued or wait for a read.
@@ -253,6 +260,7 @@ impl<M: Model> Committer<M> {
             Written::Unavailable => self.give_up(entries),
             Written::Lost if locked || sent > RESENDS => self.lock_first = LOCKED_BATCHES,
             Written::Lost => {
+                self.tally.resends += 1;
                 self.outputs.push_back(Output::Append(proposal.clone()));
                 self.phase = Phase::Writing { proposal, entries, locked, sent: sent + 1 };
             }
@@ -431,6 +439,7 @@ impl<M: Model> Committer<M> {
                 touched.add(&entry.decided);
                 entry.decided = Decided::default();
                 let before = self.queue.len();
+                self.tally.decided_again += 1;
                 self.decide(entry);
                 // What it wrote this time is new to those behind it, if it was queued again.
                 if let Some(again) = self.queue.get(before) {

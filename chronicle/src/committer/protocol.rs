@@ -100,6 +100,15 @@ pub enum Output<M: Model> {
     Answer(Vec<Ticket>, Answer<M>),
 }
 
+/// Work done again, counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Batches sent again after their answer was lost.
+    pub resends: u64,
+    /// Commands decided again because others had changed what they rest on.
+    pub decided_again: u64,
+}
+
 /// What became of a batch.
 #[derive(Clone, Debug)]
 pub enum Written {

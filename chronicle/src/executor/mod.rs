@@ -9,12 +9,14 @@ mod task;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use domain::aggregate::{Any, Event, State, StreamId};
 use domain::ids::{EventId, PersonId, SessionId};
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -23,6 +25,7 @@ use crate::format::{Metadata, Scope, event_id};
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, Write};
 use crate::log::{ClaimKey, Log, LogError, Recorded};
+use crate::metrics;
 use crate::snapshots;
 use task::Input;
 
@@ -90,6 +93,8 @@ pub struct Order {
     log_id: Uuid,
     keyring: Keyring,
     decide: Decide,
+    /// Of the request, so that what is said while deciding bears its id.
+    span: tracing::Span,
 }
 
 impl fmt::Debug for Order {
@@ -107,7 +112,7 @@ impl Command<Letopis> for Order {
     }
     fn decide(&self, world: &mut World<'_, Letopis>) -> Result<(), Halt> {
         let mut ledger = Ledger::new(world, &self.envelope, &self.request, self.log_id, &self.keyring);
-        (self.decide)(&mut ledger)
+        self.span.in_scope(|| (self.decide)(&mut ledger))
     }
 }
 
@@ -166,6 +171,14 @@ impl Executor {
         envelope: Envelope,
         decide: impl Fn(&mut Ledger<'_, '_>) -> Result<(), Halt> + Send + Sync + 'static,
     ) -> Result<Done, Problem> {
+        let (operation, began) = (envelope.operation, Instant::now());
+        let span = tracing::debug_span!("command", operation);
+        let done = self.run(envelope, Box::new(decide)).instrument(span).await;
+        metrics::command(operation, &done, began);
+        done
+    }
+
+    async fn run(&self, envelope: Envelope, decide: Decide) -> Result<Done, Problem> {
         let scope = envelope.scope.to_string();
         let key = envelope.key;
         let first_event = event_id(&scope, key, 0);
@@ -180,7 +193,8 @@ impl Executor {
             request: request.clone(),
             log_id: self.log_id,
             keyring: self.keyring.clone(),
-            decide: Box::new(decide),
+            decide,
+            span: tracing::Span::current(),
         };
         let (sender, answer) = oneshot::channel();
         self.inbox.send(Input::Submit(order, sender)).await.map_err(|_| stopping())?;

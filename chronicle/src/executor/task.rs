@@ -14,6 +14,7 @@ use crate::ledger::Write;
 use crate::log::{
     Appended, Batch, ClaimChange, ClaimKey, Head, LockedLog, Log, LogError, Membership, Recorded, stream_of,
 };
+use crate::metrics;
 use crate::snapshots::{self, Loaded, Snapshot};
 
 /// Streams that the committer keeps.
@@ -57,6 +58,7 @@ pub(super) async fn start(
         tickets: 0,
         locked: None,
         grown: Vec::new(),
+        metrics: metrics::Committing::default(),
     };
     Ok((inbox, tokio::spawn(task.run(inputs))))
 }
@@ -71,6 +73,7 @@ struct Task {
     locked: Option<Box<dyn LockedLog>>,
     /// What the batch under way makes large enough to be kept.
     grown: Vec<Grown>,
+    metrics: metrics::Committing,
 }
 
 /// A stream, and sequence and id of its last event in a batch.
@@ -88,6 +91,7 @@ impl Task {
             while let Some(output) = self.committer.poll() {
                 self.act(output);
             }
+            self.metrics.note(self.committer.backlog() + inputs.len(), self.committer.tally());
         }
     }
 
@@ -150,16 +154,19 @@ impl Task {
             }),
             Output::Append(proposal) => {
                 let (batch, head) = self.batch(&proposal);
+                let size = metrics::Size::of(&proposal);
                 self.spawn(move |log| async move {
-                    Input::Appended(written(log.append(proposal.fence, batch).await, head))
+                    let append = log.append(proposal.fence, batch);
+                    Input::Appended(written(metrics::appending(log.engine(), size, append).await, head))
                 });
             }
             Output::AppendLocked(proposal) => {
                 let (batch, head) = self.batch(&proposal);
                 let locked = self.locked.take();
-                self.spawn(move |_| async move {
+                let size = metrics::Size::of(&proposal);
+                self.spawn(move |log| async move {
                     let appended = match locked {
-                        Some(locked) => locked.append(batch).await,
+                        Some(locked) => metrics::appending(log.engine(), size, locked.append(batch)).await,
                         None => Ok(Appended::Fenced),
                     };
                     Input::Appended(written(appended, head))

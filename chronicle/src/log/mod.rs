@@ -108,6 +108,15 @@ pub enum Appended {
     Repeats(Vec<EventId>),
 }
 
+/// A pool of connections as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    pub name: &'static str,
+    /// Connections, idle ones included.
+    pub size: u32,
+    pub idle: u32,
+}
+
 /// Why the log did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogError {
@@ -125,6 +134,16 @@ pub enum LogError {
 /// The log on one engine. Cheap to share; all methods may be called at once.
 #[async_trait]
 pub trait Log: Send + Sync + fmt::Debug {
+    /// The engine's name, for metrics.
+    fn engine(&self) -> &'static str {
+        "other"
+    }
+
+    /// Its pools of connections, for metrics.
+    fn pools(&self) -> Vec<Pool> {
+        Vec::new()
+    }
+
     /// The newest event.
     async fn head(&self) -> Result<Head, LogError>;
 

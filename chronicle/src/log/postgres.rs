@@ -18,7 +18,7 @@ use sqlx::{Executor, PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
+use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Pool, Recorded, announce};
 use crate::snapshots::{PostgresSnapshots, Snapshots};
 
 /// Each migration's number is its index plus one; each notes itself in `log_schema`.
@@ -312,6 +312,19 @@ async fn append(connection: &mut PgConnection, fence: Head, batch: &Batch) -> Re
 
 #[async_trait]
 impl Log for PostgresLog {
+    fn engine(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn pools(&self) -> Vec<Pool> {
+        let pool = |name, pool: &PgPool| Pool {
+            name,
+            size: pool.size(),
+            idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+        };
+        vec![pool("log-readers", &self.readers), pool("log-writers", &self.writers)]
+    }
+
     async fn head(&self) -> Result<Head, LogError> {
         read_head(&self.readers).await
     }

@@ -378,6 +378,10 @@ fn write(transaction: &Connection, fence: Head, batch: &Batch) -> rusqlite::Resu
 
 #[async_trait]
 impl Log for SqliteLog {
+    fn engine(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn head(&self) -> Result<Head, LogError> {
         self.read_with(read_head).await
     }
