@@ -25,7 +25,7 @@ use crate::gateway::credentials::Credentials;
 use crate::gateway::ports::{self, SessionRows, SocketStanding};
 use crate::gateway::standing::Standing;
 use crate::gateway::{self, Gateway, PublicUrl};
-use crate::health::{self, Halted};
+use crate::health;
 use crate::house::House;
 use crate::machine::{SystemClock, SystemEntropy, new_id};
 
@@ -54,8 +54,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("{} can't be made", config.projections().display()))?;
     let stores = Stores::open(&config.urls())?;
     let stopping = CancellationToken::new();
-    let context = projectors::Context { log: log.clone(), log_id, keyring, stores: stores.clone() };
-    let halted = Halted::default();
+    let context = projectors::Context { log: log.clone(), log_id, keyring, stores: stores.clone(), clock: clock.clone() };
     let mut projecting = projectors::start(&context, &stopping);
 
     let tokens = Arc::new(Tokens::new(executor.keyring()));
@@ -80,7 +79,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .merge(query_api::router(queries.clone()))
         .merge(gateway::pages::pages())
         .merge(gateway::jwks::routes(&jwks))
-        .merge(health::routes(stores.progress.clone(), halted.clone(), head.position))
+        .merge(health::routes(projecting.handle(), head.position))
         .merge(app::routes());
     let router = gateway::layer(gate(&config, public.clone(), tokens, standing, clock, entropy), router);
 
@@ -99,7 +98,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             asked = &mut stop_asked => break asked?,
             // What stopped it is in the log already; the others and the commands go on.
-            Some((name, _)) = projecting.ended() => halted.add(name),
+            Some(_) = projecting.ended() => {}
         }
     }
     tracing::info!("stopping");

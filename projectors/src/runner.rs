@@ -10,10 +10,12 @@ use std::time::Duration;
 use chronicle::log::{Log, LogError};
 use domain::ids::EventId;
 use stores::{Checkpoint, ReadModel, StoreError};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Context;
+use crate::desk::{Health, Order, Sheet};
 use crate::projection::{Entry, Projection, ProjectionError};
 
 /// Events read at once.
@@ -91,11 +93,17 @@ impl From<ProjectionError> for Fault {
 pub struct Runner<P> {
     context: Context,
     projection: P,
+    sheet: Sheet,
+    inbox: Option<mpsc::Receiver<Order>>,
 }
 
 impl<P: Projection> Runner<P> {
     pub fn new(context: Context, projection: P) -> Self {
-        Self { context, projection }
+        Self { context, projection, sheet: Sheet::default(), inbox: None }
+    }
+
+    pub(crate) fn reporting(self, sheet: Sheet, inbox: mpsc::Receiver<Order>) -> Self {
+        Self { sheet, inbox: Some(inbox), ..self }
     }
 
     /// Goes on until `stop`.
@@ -110,12 +118,17 @@ impl<P: Projection> Runner<P> {
         };
         if let Err(halt) = &ended {
             tracing::error!(projection = name, %halt, "a projection has halted; the others go on");
+            self.sheet.note(|facts| facts.health = Health::Halted { why: halt.to_string() });
         }
         ended
     }
 
     async fn follow(&self) -> Result<(), Halt> {
         let mut shown = self.begin().await?;
+        self.sheet.note(|facts| {
+            (facts.generation, facts.epoch) = (shown.generation, shown.epoch);
+            facts.health = Health::Running;
+        });
         let mut written = shown.position;
         self.show(shown.position);
         let mut head = self.context.log.watch();
@@ -134,6 +147,7 @@ impl<P: Projection> Runner<P> {
                 }
                 continue;
             };
+            self.sheet.note(|facts| facts.pending = batch.first().map(|entry| entry.recorded_at));
             shown.position = last.position;
             shown.event_id = Some(last.event_id);
             let changes = self.retry(|| self.projection.changes(&batch)).await?;
@@ -142,6 +156,7 @@ impl<P: Projection> Runner<P> {
                 written = shown.position;
             }
             self.show(shown.position);
+            self.sheet.note(|facts| facts.pending = None);
         }
     }
 

@@ -1,6 +1,7 @@
 //! How far a read model has come, kept with its rows.
 
 use async_trait::async_trait;
+use domain::Timestamp;
 use domain::ids::EventId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -42,6 +43,20 @@ impl Checkpoint {
             _ => Ok(()),
         }
     }
+}
+
+/// A stream that a projection passes over from here on, because of an event that it could not apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// As `Chat/<id>`.
+    pub stream: String,
+    /// Of the first event that was not applied.
+    pub position: u64,
+    /// That event's place in its stream.
+    pub sequence: u64,
+    pub why: String,
+    /// When that event was recorded.
+    pub since: Timestamp,
 }
 
 /// The side of a port that a projection writes to.

@@ -22,7 +22,7 @@ pub mod timeline;
 
 mod sqlite;
 
-pub use checkpoint::{Checkpoint, ReadModel};
+pub use checkpoint::{Checkpoint, Parked, ReadModel};
 pub use error::{Result, StoreError};
 pub use progress::Progress;
 pub use resolver::{Stores, Urls};

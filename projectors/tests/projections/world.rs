@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use chronicle::Clock;
 use chronicle::entropy::Entropy;
 use chronicle::keys::{Keyring, Place, SqliteKeyStore, create_master_key, subject_of};
 use chronicle::log::sqlite::SqliteLog;
@@ -40,6 +41,15 @@ impl Entropy for Counting {
     }
 }
 
+/// A clock that stands still, long after whatever happens here.
+pub struct Frozen;
+
+impl Clock for Frozen {
+    fn now(&self) -> Timestamp {
+        at(1_000).plus(60 * Timestamp::SECOND)
+    }
+}
+
 pub struct World {
     pub folder: TempDir,
     pub log: Arc<dyn Log>,
@@ -64,7 +74,13 @@ impl World {
         let data: PathBuf = self.folder.path().join(name);
         std::fs::create_dir_all(&data).expect("a folder");
         let stores = Stores::open(&Urls::embedded(&data)).expect("stores");
-        Context { log: self.log.clone(), log_id: self.log_id, keyring: self.keyring.clone(), stores }
+        Context {
+            log: self.log.clone(),
+            log_id: self.log_id,
+            keyring: self.keyring.clone(),
+            stores,
+            clock: Arc::new(Frozen),
+        }
     }
 
     /// As [`Self::open`], once whoever had them open has let go (of tantivy's lock, last).
@@ -79,7 +95,13 @@ impl World {
             }
         };
         let stores = tokio::time::timeout(PATIENCE, opened).await.expect("they let go in time");
-        Context { log: self.log.clone(), log_id: self.log_id, keyring: self.keyring.clone(), stores }
+        Context {
+            log: self.log.clone(),
+            log_id: self.log_id,
+            keyring: self.keyring.clone(),
+            stores,
+            clock: Arc::new(Frozen),
+        }
     }
 
     /// Seals and appends one event; answers its position.
