@@ -38,7 +38,11 @@ impl House {
     /// # Errors
     /// Another process has it; the master key is missing over existing data; log, key store and
     /// master key are not of one installation; a log of a newer format.
-    pub async fn open(config: &Config, clock: &dyn Clock, entropy: Arc<dyn Entropy>) -> anyhow::Result<Self> {
+    pub async fn open(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> anyhow::Result<Self> {
         let data = &config.data;
         DirBuilder::new()
             .recursive(true)
@@ -54,7 +58,8 @@ impl House {
                 (file.clone(), Some(file))
             }
             LogPlace::Postgres(url) => {
-                (PostgresLog::open(&url).await.context("LETOPIS_LOG_URL: the log can't be opened")?, None)
+                let log = PostgresLog::open(&url, clock.clone()).await;
+                (log.context("LETOPIS_LOG_URL: the log can't be opened")?, None)
             }
         };
         let known = log_id(&*log).await.context("the log can't be opened")?;
@@ -70,7 +75,7 @@ impl House {
             // A start that was cut short between the two goes on here.
             (known, Some(begun)) => Keyring::unlock(store, &master, known.unwrap_or(begun), entropy.clone())?,
             (None, None) => {
-                let new_id = crate::machine::new_id(clock, &*entropy);
+                let new_id = crate::machine::new_id(&**clock, &*entropy);
                 Keyring::begin(store, &master, new_id, entropy.clone())?
             }
         };

@@ -45,7 +45,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let bound = listener.local_addr()?;
     let public = config.public(bound)?;
 
-    let house = House::open(&config, &*clock, entropy.clone()).await?;
+    let house = House::open(&config, &clock, entropy.clone()).await?;
     let (log, log_id, keyring) = (house.log.clone(), house.log_id, house.keyring.clone());
     let head = log.head().await?;
     let (executor, committing) = Executor::start(log.clone(), log_id, keyring.clone(), clock.clone()).await?;

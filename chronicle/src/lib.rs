@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod log;
 mod metrics;
 pub mod opening;
+mod postgres;
 pub mod snapshots;
 pub mod tokens;
 

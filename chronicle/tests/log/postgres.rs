@@ -15,10 +15,10 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tempfile::TempDir;
 
 use crate::contract::{Engine, complaints};
-use crate::support::{House, chat, everything, key};
+use crate::support::{House, Machine, chat, everything, key};
 
 /// A database of its own.
-pub struct Postgres(String);
+pub struct Postgres(pub String);
 
 #[expect(clippy::disallowed_methods, reason = "how ./dev test names the server that it has started")]
 fn server() -> String {
@@ -46,7 +46,9 @@ impl Postgres {
 
 impl Engine for Postgres {
     fn open(&self) -> BoxFuture<'_, Arc<dyn Log>> {
-        Box::pin(async { PostgresLog::open(&self.0).await.expect("a log") as Arc<dyn Log> })
+        Box::pin(async {
+            PostgresLog::open(&self.0, Arc::new(Machine)).await.expect("a log") as Arc<dyn Log>
+        })
     }
 }
 
@@ -59,7 +61,7 @@ async fn postgres_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connections_that_commit_wait_for_the_disk() {
     let database = Postgres::new().await;
-    let log = PostgresLog::open(&database.0).await.expect("a log");
+    let log = PostgresLog::open(&database.0, Arc::new(Machine)).await.expect("a log");
     assert_eq!(log.durability().await.expect("answers"), ("on".into(), "on".into()));
 }
 
@@ -68,7 +70,7 @@ async fn another_database_is_refused_by_name() {
     let database = Postgres::new().await;
     let mut admin = PgConnection::connect(&database.0).await.expect("connects");
     sqlx::query("CREATE TABLE events (id int)").execute(&mut admin).await.expect("a table");
-    let refused = PostgresLog::open(&database.0).await.expect_err("it is somebody else's");
+    let refused = PostgresLog::open(&database.0, Arc::new(Machine)).await.expect_err("it is somebody else's");
     assert!(refused.to_string().contains("no letopis log"), "{refused}");
 }
 

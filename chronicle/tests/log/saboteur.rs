@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::contract::{Engine, Sqlite, complaints};
 use crate::model_log::Sabotage;
+use crate::postgres::Postgres;
 
 #[derive(Debug)]
 struct Saboteur {
@@ -92,9 +93,9 @@ impl Log for Saboteur {
     }
 }
 
-struct Sabotaged(Sqlite, Sabotage);
+struct Sabotaged<E>(E, Sabotage);
 
-impl Engine for Sabotaged {
+impl<E: Engine> Engine for Sabotaged<E> {
     fn open(&self) -> BoxFuture<'_, Arc<dyn Log>> {
         Box::pin(async {
             let log = self.0.open().await;
@@ -115,14 +116,23 @@ fn broken_by(sabotage: Sabotage) -> &'static str {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_saboteur_turns_the_contract_red() {
+async fn every_saboteur_turns_red<E: Engine, F: Future<Output = E>>(make: impl Fn() -> F) {
     for sabotage in Sabotage::ALL {
-        let complaints = complaints(async || Sabotaged(Sqlite::new().await, sabotage)).await;
+        let complaints = complaints(async || Sabotaged(make().await, sabotage)).await;
         let sentence = broken_by(sabotage);
         assert!(
             complaints.iter().any(|complaint| complaint.starts_with(sentence)),
             "{sabotage:?} does not break «{sentence}»: {complaints:#?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_saboteur_turns_the_contract_red_on_sqlite() {
+    every_saboteur_turns_red(Sqlite::new).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_saboteur_turns_the_contract_red_on_postgres() {
+    every_saboteur_turns_red(Postgres::new).await;
 }

@@ -35,6 +35,18 @@ impl Clock for Ticking {
     }
 }
 
+/// The machine's clock, which a test's PostgreSQL has too.
+#[derive(Debug)]
+pub struct Machine;
+
+impl Clock for Machine {
+    #[expect(clippy::disallowed_methods, reason = "what PostgreSQL compares its own clock with")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Timestamp(since.expect("after 1970").as_micros() as i64)
+    }
+}
+
 /// Different bytes at every call, the same in every run.
 pub struct Counting(AtomicU64);
 
@@ -82,7 +94,11 @@ impl House {
 
     /// The same with a log that lies elsewhere.
     pub async fn on(folder: &Path, log: Arc<dyn Log>) -> Self {
-        let clock = Ticking::new();
+        Self::with(folder, log, Ticking::new()).await
+    }
+
+    /// The same by another clock.
+    pub async fn with(folder: &Path, log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Self {
         let log_id = open_chronicle(&*log, Uuid::from_u128(7), clock.now()).await.expect("a chronicle");
         let store = Arc::new(SqliteKeyStore::open(&folder.join("keys.db")).expect("a key store"));
         let master = folder.join("master.key");
