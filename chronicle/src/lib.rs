@@ -16,6 +16,7 @@ pub mod opening;
 mod postgres;
 pub mod snapshots;
 pub mod tokens;
+pub mod verify;
 
 pub use clock::Clock;
 pub use executor::{Done, Envelope, Executor, Halt};

@@ -140,6 +140,8 @@ impl<'de, T> Deserialize<'de> for Personal<T> {
 pub trait PersonalField {
     /// What is to be sealed; `None` if it is sealed already.
     fn clear(&self) -> Option<String>;
+    /// The sealed value; `None` while it is clear.
+    fn token(&self) -> Option<&str>;
     /// Puts the sealed value in place of the clear one.
     fn seal(&mut self, token: String, event_id: EventId);
     /// Notes which event a sealed value that was read belongs to.
@@ -152,6 +154,9 @@ impl<T: PersonalType> PersonalField for Personal<T> {
             Self::Clear(value) => Some(plaintext(value)),
             Self::Sealed(_) => None,
         }
+    }
+    fn token(&self) -> Option<&str> {
+        self.sealed().map(|sealed| sealed.token.as_str())
     }
     fn seal(&mut self, token: String, event_id: EventId) {
         *self = Self::Sealed(Sealed { token, event_id: Some(event_id) });

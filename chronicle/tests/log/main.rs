@@ -11,3 +11,4 @@ mod simulation;
 mod snapshots;
 mod stock;
 mod support;
+mod verify;
