@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor, PgConnection};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long one waits for a connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const SESSION: &str = include_str!("log/sql/postgres_session.sql");
 const PAUSE: Duration = Duration::from_millis(50);
 /// What a process holds at most: readers, a writer, a notifier, two for keys.
 const CONNECTIONS: u32 = 14;
@@ -38,6 +39,16 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnec
             Err(_elapsed) => return Err(sqlx::Error::PoolTimedOut),
         }
     }
+}
+
+/// Connects for writing: `synchronous_commit` is on, and no lock is held or waited for without end.
+///
+/// # Errors
+/// As sqlx has it.
+pub(crate) async fn connect_to_write(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    let mut connection = connect(options).await?;
+    connection.execute(SESSION).await?;
+    Ok(connection)
 }
 
 /// Whether trying again soon may help.

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::wrap::{self, Key, lines};
 use super::{
-    Found, Identity, KeyId, KeyStore, MasterKey, StoreError, WrappedKek, WrappedKey, WrappedSecret, macs,
+    Forgotten, Found, Identity, KeyId, KeyStore, MasterKey, StoreError, WrappedKek, WrappedKey,
+    WrappedSecret, macs,
 };
 use crate::entropy::Entropy;
 
@@ -209,7 +210,15 @@ impl Keyring {
         };
         let signing = RwLock::new(secrets.remove(SIGNING).unwrap_or_default());
         let (cache, changing) = (RwLock::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { store, entropy, log_id, keks, kek, macs, signing, cache, changing })))
+        let keyring =
+            Self(Arc::new(Inner { store, entropy, log_id, keks, kek, macs, signing, cache, changing }));
+        let watched = Arc::downgrade(&keyring.0);
+        keyring.0.store.watch(Box::new(move |forgotten| {
+            if let Some(inner) = watched.upgrade() {
+                Self(inner).forget(&forgotten);
+            }
+        }))?;
+        Ok(keyring)
     }
 
     /// The log that these keys belong to.
@@ -241,18 +250,41 @@ impl Keyring {
         }
     }
 
-    /// Destroys the subject's keys, durably, and drops them from memory. What they sealed can never
-    /// be read again, and the subject never gets another key. Repeating it does no harm.
+    /// Destroys the subject's keys, durably, and drops them from memory, that of every other process
+    /// included. What they sealed can never be read again, and the subject never gets another key.
+    /// Repeating it does no harm.
     ///
     /// # Errors
     /// `Store`: try again until it succeeds.
     pub fn destroy(&self, subject: &str) -> Result<(), KeyringError> {
+        let destroyed = {
+            let _changing = self.changing();
+            let destroyed = self.0.store.destroy(subject);
+            self.drop_from_memory(subject);
+            destroyed
+        };
+        destroyed?;
+        // Not while others wait for `changing`: two that destroy at once would wait for one another.
+        Ok(self.0.store.forgotten_elsewhere(subject)?)
+    }
+
+    /// Drops what another process destroyed.
+    fn forget(&self, forgotten: &Forgotten) {
         let _changing = self.changing();
-        let destroyed = self.0.store.destroy(subject);
+        match forgotten {
+            Forgotten::Subjects(subjects) => {
+                subjects.iter().for_each(|subject| self.drop_from_memory(subject))
+            }
+            Forgotten::All => {
+                *self.0.cache.write().unwrap_or_else(PoisonError::into_inner) = Cache::default();
+            }
+        }
+    }
+
+    fn drop_from_memory(&self, subject: &str) {
         let mut cache = self.0.cache.write().unwrap_or_else(PoisonError::into_inner);
         cache.by_subject.remove(subject);
         cache.by_id.retain(|_, known| !matches!(known, Known::Live(open) if open.subject == subject));
-        Ok(destroyed?)
     }
 
     /// Loads the newest keys of these subjects, so that sealing does not wait for the store.
@@ -298,6 +330,9 @@ impl Keyring {
     /// The subject's newest key; `None` if it never had one.
     pub(super) fn newest(&self, subject: &str) -> Result<Option<Arc<OpenKey>>, KeyringError> {
         let look = || {
+            if !self.0.store.may_remember() {
+                return None;
+            }
             let cache = self.0.cache.read().unwrap_or_else(PoisonError::into_inner);
             cache.by_subject.get(subject).cloned()
         };
@@ -321,6 +356,9 @@ impl Keyring {
     /// The key with this id; `None` if there never was one.
     pub(super) fn by_id(&self, key_id: &str) -> Result<Option<Arc<OpenKey>>, KeyringError> {
         let look = || {
+            if !self.0.store.may_remember() {
+                return None;
+            }
             let cache = self.0.cache.read().unwrap_or_else(PoisonError::into_inner);
             cache.by_id.get(key_id).cloned()
         };

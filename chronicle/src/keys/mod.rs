@@ -1,16 +1,18 @@
 //! The key store: master key (from outside) → key encryption keys → keys and named secrets.
 //!
 //! - [`KeyStore`] is the port: it keeps wrapped bytes and never sees a key. [`SqliteKeyStore`] is
-//!   the embedded engine, a file of its own beside the log's.
+//!   the embedded engine, a file of its own beside the log's; [`PostgresKeyStore`] is a database of its
+//!   own, which several processes share.
 //! - [`Keyring`] is what everyone uses: it opens the store with the master key, makes, opens,
 //!   caches and destroys keys, seals and opens personal data, and computes the keyed hashes.
 //! - [`MasterKey`] comes from a file.
 //!
-//! Another engine implements [`KeyStore`] and passes the tests of [`Keyring`].
+//! Another engine implements [`KeyStore`] and passes the tests of [`Keyring`] (`tests.rs`).
 
 mod keyring;
 mod macs;
 mod master;
+mod postgres;
 mod seal;
 mod sqlite;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use uuid::Uuid;
 
 pub use keyring::{Keyring, KeyringError};
 pub use master::{MasterKey, MasterKeyError, create_master_key, read_master_key};
+pub use postgres::PostgresKeyStore;
 pub use seal::{OpenError, Place, SealError};
 pub use sqlite::SqliteKeyStore;
 
@@ -104,7 +107,31 @@ pub trait KeyStore: Send + Sync {
     fn add_first_key(&self, key: &WrappedKey) -> Result<Found, StoreError>;
     /// Destroys all keys of a subject, those of later attempts included.
     fn destroy(&self, subject: &str) -> Result<(), StoreError>;
+
+    /// Whether opened keys may be used from memory at this moment. An engine that one process has for
+    /// itself has nobody to hear from.
+    fn may_remember(&self) -> bool {
+        true
+    }
+    /// From now on calls `forget` with what others destroy, on a thread of its own.
+    fn watch(&self, _forget: Forget) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Waits until no other process uses a destroyed key of `subject` from memory.
+    fn forgotten_elsewhere(&self, _subject: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
+
+/// What is to be dropped from memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    Subjects(Vec<String>),
+    All,
+}
+
+/// Drops opened keys from memory before it returns.
+pub type Forget = Box<dyn Fn(Forgotten) + Send + Sync>;
 
 /// The subject that a person's keys belong to.
 pub fn subject_of(person: PersonId) -> String {

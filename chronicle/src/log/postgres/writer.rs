@@ -19,11 +19,10 @@ use super::clock::DatabaseClock;
 use super::follow::Announcer;
 use super::{AFTER, all, head_of, signed, unavailable};
 use crate::log::{Appended, Batch, Head, LockedLog, LogError, Pool, Recorded};
-use crate::postgres::connect;
+use crate::postgres::connect_to_write;
 
 const APPEND: &str = include_str!("../sql/postgres_append.sql");
 const PROBE: &str = include_str!("../sql/postgres_probe.sql");
-const SESSION: &str = include_str!("../sql/postgres_session.sql");
 /// `BEGIN` goes along, for one round trip less.
 const LOCK: &str = "BEGIN; SELECT position, event_id, recorded_at FROM head FOR UPDATE";
 /// After so long without an answer it counts as lost. Longer than the server lets a paused process
@@ -62,8 +61,7 @@ impl Writer {
         if let Some(connection) = slot.take() {
             return Ok(Seat { connection, slot, used: true });
         }
-        let mut connection = connect(&self.options).await?;
-        connection.execute(SESSION).await?;
+        let connection = connect_to_write(&self.options).await?;
         Ok(Seat { connection, slot, used: false })
     }
 
