@@ -1,7 +1,9 @@
-//! What the key store promises, on its embedded engine.
+//! What the key store promises: one suite, with the same expectations for every engine.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use domain::ids::{EventId, PersonId, SessionId};
@@ -32,26 +34,88 @@ fn master(seed: u64) -> MasterKey {
     MasterKey(key)
 }
 
-fn store(path: &Path) -> Arc<dyn KeyStore> {
-    Arc::new(SqliteKeyStore::open(path).expect("the store opens"))
+/// Where a test's stores are.
+enum Site {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+#[expect(clippy::disallowed_methods, reason = "how ./dev test names the server that it has started")]
+fn server() -> String {
+    std::env::var("LETOPIS_TEST_POSTGRES").expect(
+        "LETOPIS_TEST_POSTGRES names no PostgreSQL: run ./dev test, which starts one, or set it to \
+         postgres://USER@127.0.0.1:PORT of a server of your own",
+    )
+}
+
+/// Says `sql` to `database` of the tests' server.
+fn sql(database: &str, sql: &str) {
+    use sqlx::{Connection, Executor, PgConnection};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let url = format!("{}/{database}", server());
+        let mut connection = PgConnection::connect(&url).await.expect("the server takes connections");
+        connection.execute(sql).await.expect(sql);
+    });
+}
+
+/// An empty database.
+fn database() -> String {
+    static DATABASES: AtomicU32 = AtomicU32::new(0);
+    let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("letopis_keys_{}_{number}", std::process::id());
+    sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"));
+    name
+}
+
+impl Site {
+    fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().expect("a folder"))
+    }
+    fn postgres() -> Self {
+        Self::Postgres(database())
+    }
+    fn store(&self) -> Arc<dyn KeyStore> {
+        match self {
+            Self::Sqlite(folder) => {
+                Arc::new(SqliteKeyStore::open(&folder.path().join("keys.db")).expect("the store opens"))
+            }
+            Self::Postgres(name) => {
+                Arc::new(PostgresKeyStore::open(&format!("{}/{name}", server())).expect("the store opens"))
+            }
+        }
+    }
+    /// An empty one of the same kind.
+    fn another(&self) -> Self {
+        match self {
+            Self::Sqlite(_) => Self::sqlite(),
+            Self::Postgres(_) => Self::postgres(),
+        }
+    }
 }
 
 struct Fixture {
-    folder: tempfile::TempDir,
+    site: Site,
     keys: Keyring,
 }
 
 impl Fixture {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = store(&folder.path().join("keys.db"));
-        let keys = Keyring::begin(store, &master(1), LOG, Seeded::from(100)).expect("begun");
-        Self { folder, keys }
+    fn new(site: Site) -> Self {
+        let keys = Keyring::begin(site.store(), &master(1), LOG, Seeded::from(100)).expect("begun");
+        Self { site, keys }
     }
 
     /// The same store in a process of its own.
     fn again(&self, with: &MasterKey, log: Uuid) -> Result<Keyring, KeyringError> {
-        Keyring::unlock(store(&self.folder.path().join("keys.db")), with, log, Seeded::from(200))
+        Keyring::unlock(self.site.store(), with, log, Seeded::from(200))
+    }
+
+    /// The folder of the files.
+    fn folder(&self) -> &Path {
+        match &self.site {
+            Site::Sqlite(folder) => folder.path(),
+            Site::Postgres(name) => panic!("{name} is no file"),
+        }
     }
 
     fn sealed(&self, of: PersonId, text: &str) -> String {
@@ -60,9 +124,41 @@ impl Fixture {
     }
 }
 
-#[test]
-fn what_is_sealed_opens_after_a_restart() {
-    let f = Fixture::new();
+macro_rules! suite {
+    ($($promise:ident,)*) => {
+        mod on_sqlite {
+            use super::{Fixture, Site};
+            $(#[test]
+            fn $promise() {
+                super::$promise(&Fixture::new(Site::sqlite()));
+            })*
+        }
+        mod on_postgres {
+            use super::{Fixture, Site};
+            $(#[test]
+            fn $promise() {
+                super::$promise(&Fixture::new(Site::postgres()));
+            })*
+        }
+    };
+}
+
+suite! {
+    what_is_sealed_opens_after_a_restart,
+    a_token_has_the_form_that_the_format_gives,
+    a_value_opens_only_in_its_place,
+    destroying_a_subject_takes_its_values_and_no_others,
+    sealing_needs_a_durable_key_first,
+    a_wrong_master_key_and_another_log_are_refused_by_name,
+    personal_values_open_as_their_kind,
+    claim_keys_depend_on_kind_and_store,
+    a_refresh_token_is_read_back_and_cannot_be_made_up,
+    a_cursor_is_authenticated,
+    threads_that_ensure_at_once_get_one_key,
+    another_process_finds_a_key_and_forgets_a_destroyed_one,
+}
+
+fn what_is_sealed_opens_after_a_restart(f: &Fixture) {
     let token = f.sealed(ann(), "привет\n");
     assert_eq!(f.keys.open(&place(), &token).expect("opens"), "привет\n");
     let again = f.again(&master(1), LOG).expect("unlocks");
@@ -72,9 +168,7 @@ fn what_is_sealed_opens_after_a_restart() {
     assert_ne!(token, f.sealed(ann(), "привет\n"), "a nonce is never used twice");
 }
 
-#[test]
-fn a_token_has_the_form_that_the_format_gives() {
-    let f = Fixture::new();
+fn a_token_has_the_form_that_the_format_gives(f: &Fixture) {
     let token = f.sealed(ann(), "hello");
     let parts: Vec<&str> = token.split('.').collect();
     assert_eq!((parts.len(), parts[0], parts[1].len()), (3, "s1", 16));
@@ -82,9 +176,7 @@ fn a_token_has_the_form_that_the_format_gives() {
     assert_eq!(body.len(), wrap::NONCE + "hello".len() + wrap::TAG);
 }
 
-#[test]
-fn a_value_opens_only_in_its_place() {
-    let f = Fixture::new();
+fn a_value_opens_only_in_its_place(f: &Fixture) {
     let token = f.sealed(ann(), "hello");
     let others = [
         Place { log_id: Uuid::from_u128(8), ..place() },
@@ -104,9 +196,7 @@ fn a_value_opens_only_in_its_place() {
     }
 }
 
-#[test]
-fn destroying_a_subject_takes_its_values_and_no_others() {
-    let f = Fixture::new();
+fn destroying_a_subject_takes_its_values_and_no_others(f: &Fixture) {
     let (of_ann, of_bob) = (f.sealed(ann(), "ann's"), f.sealed(bob(), "bob's"));
     f.keys.destroy(&subject_of(ann())).expect("destroyed");
     f.keys.destroy(&subject_of(ann())).expect("again");
@@ -121,32 +211,27 @@ fn destroying_a_subject_takes_its_values_and_no_others() {
     assert!(matches!(f.keys.ensure(&subject_of(carol)), Err(KeyringError::Destroyed)));
 }
 
-#[test]
-fn sealing_needs_a_durable_key_first() {
-    let f = Fixture::new();
+fn sealing_needs_a_durable_key_first(f: &Fixture) {
     assert!(matches!(f.keys.seal(&place(), ann(), "x"), Err(SealError::NoKey)));
     f.keys.ensure(&subject_of(ann())).expect("a key");
     let token = f.keys.seal(&place(), ann(), "x").expect("at once");
     assert_eq!(f.again(&master(1), LOG).expect("unlocks").open(&place(), &token).expect("durable"), "x");
 }
 
-#[test]
-fn a_wrong_master_key_and_another_log_are_refused_by_name() {
-    let f = Fixture::new();
+fn a_wrong_master_key_and_another_log_are_refused_by_name(f: &Fixture) {
     assert!(matches!(f.again(&master(2), LOG), Err(KeyringError::WrongMaster)));
     let error = f.again(&master(1), Uuid::from_u128(8)).expect_err("another log").to_string();
     assert!(error.contains(&LOG.to_string()) && error.contains(&Uuid::from_u128(8).to_string()), "{error}");
-    let path = f.folder.path().join("keys.db");
-    let begun = Keyring::begin(store(&path), &master(1), LOG, Seeded::from(3));
+    let begun = Keyring::begin(f.site.store(), &master(1), LOG, Seeded::from(3));
     assert!(matches!(begun, Err(KeyringError::Begun(log)) if log == LOG));
-    let empty = store(&f.folder.path().join("other.db"));
-    let unbegun = Keyring::unlock(empty, &master(1), LOG, Seeded::from(3));
+    let empty = f.site.another();
+    let unbegun = Keyring::unlock(empty.store(), &master(1), LOG, Seeded::from(3));
     assert!(matches!(unbegun, Err(KeyringError::NotBegun(_))));
 }
 
 #[test]
 fn no_key_lies_in_the_file_in_the_clear() {
-    let f = Fixture::new();
+    let f = Fixture::new(Site::sqlite());
     f.sealed(ann(), "x");
     let mut secret: Vec<Vec<u8>> = vec![master(1).0.to_vec()];
     secret.push(f.keys.newest(&subject_of(ann())).expect("loads").expect("there").key.to_vec());
@@ -154,7 +239,7 @@ fn no_key_lies_in_the_file_in_the_clear() {
     let macs = &f.keys.0.macs;
     secret.extend([&macs.claims, &macs.requests, &macs.refresh, &macs.cursors].map(|key| key.to_vec()));
     let mut files = 0;
-    for entry in std::fs::read_dir(f.folder.path()).expect("the folder") {
+    for entry in std::fs::read_dir(f.folder()).expect("the folder") {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
         files += 1;
         let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
@@ -173,13 +258,13 @@ fn no_key_lies_in_the_file_in_the_clear() {
 
 #[test]
 fn a_destroyed_key_leaves_no_trace_in_the_file() {
-    let f = Fixture::new();
+    let f = Fixture::new(Site::sqlite());
     f.sealed(ann(), "x");
     let Found::Live(row) = f.keys.0.store.newest_key(&subject_of(ann())).expect("loads") else {
         panic!("ann has a key");
     };
     let on_disk = || {
-        std::fs::read_dir(f.folder.path()).expect("the folder").any(|entry| {
+        std::fs::read_dir(f.folder()).expect("the folder").any(|entry| {
             let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
             bytes.windows(row.wrapped.len()).any(|window| window == row.wrapped)
         })
@@ -189,9 +274,7 @@ fn a_destroyed_key_leaves_no_trace_in_the_file() {
     assert!(!on_disk());
 }
 
-#[test]
-fn personal_values_open_as_their_kind() {
-    let f = Fixture::new();
+fn personal_values_open_as_their_kind(f: &Fixture) {
     let token = f.sealed(ann(), &plaintext(&Text("two\nlines".into())));
     let sealed = Sealed { token, event_id: Some(place().event_id) };
     assert_eq!(f.keys.open_as::<Text>(&place(), &sealed).expect("a text"), Text("two\nlines".into()));
@@ -199,23 +282,18 @@ fn personal_values_open_as_their_kind() {
     assert!(matches!(f.keys.open_as::<Nickname>(&place(), &newer), Err(OpenError::Unreadable)));
 }
 
-#[test]
-fn claim_keys_depend_on_kind_and_store() {
-    let f = Fixture::new();
+fn claim_keys_depend_on_kind_and_store(f: &Fixture) {
     let key = f.keys.claim_key("email/1", "ann@example.org");
     assert_eq!(key.len(), 64);
     assert_eq!(key, f.again(&master(1), LOG).expect("unlocks").claim_key("email/1", "ann@example.org"));
     assert_ne!(key, f.keys.claim_key("email/2", "ann@example.org"));
     assert_ne!(key, f.keys.claim_key("nickname/1", "ann@example.org"));
-    let other = tempfile::tempdir().expect("a folder");
-    let other =
-        Keyring::begin(store(&other.path().join("k.db")), &master(1), LOG, Seeded::from(5)).expect("begun");
+    let other = f.site.another();
+    let other = Keyring::begin(other.store(), &master(1), LOG, Seeded::from(5)).expect("begun");
     assert_ne!(key, other.claim_key("email/1", "ann@example.org"), "random, not derived from the master key");
 }
 
-#[test]
-fn a_refresh_token_is_read_back_and_cannot_be_made_up() {
-    let f = Fixture::new();
+fn a_refresh_token_is_read_back_and_cannot_be_made_up(f: &Fixture) {
     let session = SessionId(Uuid::from_u128(0xabcdef));
     let token = f.keys.refresh_token(session, 3);
     assert_eq!(token, f.keys.refresh_token(session, 3), "a repeat gets the same one");
@@ -235,22 +313,93 @@ fn a_refresh_token_is_read_back_and_cannot_be_made_up() {
     }
 }
 
-#[test]
-fn a_cursor_is_authenticated() {
-    let f = Fixture::new();
+fn a_cursor_is_authenticated(f: &Fixture) {
     let tag = f.keys.cursor_mac(b"after 7");
     assert!(f.keys.is_cursor_mac(b"after 7", &tag));
     assert!(!f.keys.is_cursor_mac(b"after 8", &tag));
     assert!(!f.keys.is_cursor_mac(b"after 7", &tag[..16]));
 }
 
-#[test]
-fn threads_that_ensure_at_once_get_one_key() {
-    let f = Fixture::new();
+fn threads_that_ensure_at_once_get_one_key(f: &Fixture) {
     let ids: Vec<KeyId> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..8).map(|_| scope.spawn(|| f.keys.ensure("somebody").expect("a key"))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]));
+}
+
+fn another_process_finds_a_key_and_forgets_a_destroyed_one(f: &Fixture) {
+    let other = f.again(&master(1), LOG).expect("unlocks");
+    let (of_ann, of_bob) = (f.sealed(ann(), "ann's"), f.sealed(bob(), "bob's"));
+    let id = other.ensure(&subject_of(ann())).expect("the one that is there");
+    assert_eq!(id, f.keys.ensure(&subject_of(ann())).expect("the same"));
+    // Both have it in memory now.
+    assert_eq!(other.open(&place(), &of_ann).expect("opens"), "ann's");
+    assert_eq!(other.open(&place(), &of_bob).expect("opens"), "bob's");
+    if matches!(f.site, Site::Sqlite(_)) {
+        // Its file is one process's own.
+        return;
+    }
+    f.keys.destroy(&subject_of(ann())).expect("destroyed");
+    assert!(matches!(other.open(&place(), &of_ann), Err(OpenError::Destroyed)), "not from memory either");
+    assert!(matches!(other.seal(&place(), ann(), "x"), Err(SealError::Destroyed)));
+    assert_eq!(other.open(&place(), &of_bob).expect("bob's own"), "bob's");
+    // Both at once wait for each other, and neither for ever.
+    std::thread::scope(|scope| {
+        let bobs = scope.spawn(|| other.destroy(&subject_of(bob())));
+        f.keys.destroy("somebody").expect("destroyed");
+        bobs.join().expect("no panic").expect("destroyed");
+    });
+    assert!(matches!(f.keys.open(&place(), &of_bob), Err(OpenError::Destroyed)));
+}
+
+/// Waits for what must come.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}: in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_process_that_is_cut_off_uses_no_key_from_memory() {
+    let name = database();
+    let url = format!("{}/{name}", server());
+    let store = PostgresKeyStore::with_lease(&url, Duration::from_secs(2)).expect("opens");
+    let keys = Keyring::begin(Arc::new(store), &master(1), LOG, Seeded::from(100)).expect("begun");
+    keys.ensure(&subject_of(ann())).expect("a key");
+    let token = keys.seal(&place(), ann(), "x").expect("sealed");
+    assert_eq!(keys.open(&place(), &token).expect("from memory"), "x");
+    sql("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    let others = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    sql("postgres", &others);
+    until("the lease runs out", || matches!(keys.open(&place(), &token), Err(OpenError::Store(_))));
+    sql("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    until("it goes on by itself", || keys.open(&place(), &token).is_ok());
+}
+
+#[test]
+fn destroying_waits_for_a_process_that_says_nothing_until_its_lease_is_over() {
+    let name = database();
+    let url = format!("{}/{name}", server());
+    let store = PostgresKeyStore::with_lease(&url, Duration::from_secs(2)).expect("opens");
+    let keys = Keyring::begin(Arc::new(store), &master(1), LOG, Seeded::from(100)).expect("begun");
+    // Paused, with keys in its memory.
+    let node = "INSERT INTO nodes VALUES (gen_random_uuid(), 0, clock_timestamp() + interval '1 s')";
+    sql(&name, node);
+    keys.destroy(&subject_of(ann())).expect("destroyed");
+    sql(
+        &name,
+        "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM nodes WHERE seen = 0 AND until > clock_timestamp()); END $$",
+    );
+}
+
+#[test]
+fn a_logs_database_is_refused_by_name() {
+    let name = database();
+    sql(&name, "CREATE TABLE log_schema (version bigint)");
+    let refused = PostgresKeyStore::open(&format!("{}/{name}", server())).expect_err("a log's").to_string();
+    assert!(refused.contains("holds a log") && refused.contains("CREATE DATABASE"), "{refused}");
 }
