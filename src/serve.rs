@@ -1,6 +1,5 @@
 //! `serve`: all in one process. Reads top to bottom: open, start, listen, stop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,9 @@ use crate::gateway::standing::Standing;
 use crate::gateway::{self, Gateway, PublicUrl};
 use crate::health;
 use crate::house::House;
+use crate::listener::{self, Limits};
 use crate::machine::{SystemClock, SystemEntropy, new_id};
+use crate::metrics;
 
 /// Everything is closed this long after the signal to stop, or left.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
@@ -48,12 +49,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let house = House::open(&config, &clock, entropy.clone()).await?;
     let (log, log_id, keyring) = (house.log.clone(), house.log_id, house.keyring.clone());
     let head = log.head().await?;
+    let stopping = CancellationToken::new();
+    let metrics_page = metrics::start(clock.now().0 as f64 / 1e6, stopping.clone())?;
     let (executor, committing) = Executor::start(log.clone(), log_id, keyring.clone(), clock.clone()).await?;
 
     std::fs::create_dir_all(config.projections())
         .with_context(|| format!("{} can't be made", config.projections().display()))?;
     let stores = Stores::open(&config.urls())?;
-    let stopping = CancellationToken::new();
     let context = projectors::Context { log: log.clone(), log_id, keyring, stores: stores.clone(), clock: clock.clone() };
     let mut projecting = projectors::start(&context, &stopping);
 
@@ -73,6 +75,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         sockets.clone(),
     );
     let jwks = tokens.jwks();
+    let sources = metrics::Sources {
+        log: log.clone(),
+        projections: projecting.handle(),
+        passwords: commands.passwords.clone(),
+        queries: queries.clone(),
+    };
     let marking = tokio::spawn(ports::follow(standing.clone(), log.watch()));
     let router = Router::new()
         .merge(command_api::router(commands))
@@ -80,17 +88,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .merge(gateway::pages::pages())
         .merge(gateway::jwks::routes(&jwks))
         .merge(health::routes(projecting.handle(), head.position))
+        .merge(metrics::routes(metrics_page, sources))
         .merge(app::routes());
     let router = gateway::layer(gate(&config, public.clone(), tokens, standing, clock, entropy), router);
 
     tracing::info!(%log_id, position = head.position, "serving {} on {bound}", public.origin);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            // A dropped sender stops as well.
-            let _ = stopped.await;
-        });
-    let serving = tokio::spawn(async move { serving.await });
+    let listening = CancellationToken::new();
+    let serving = tokio::spawn(listener::serve(listener, router, Limits::default(), listening.clone()));
 
     let stop_asked = stop_signal();
     tokio::pin!(stop_asked);
@@ -103,7 +107,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopping");
     let orderly = async {
-        drop(stop);
+        listening.cancel();
         sockets.cancel();
         queries.sockets_closed().await;
         let served = serving.await;
@@ -114,7 +118,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         drop(executor);
         let committed = committing.await;
         house.close().await;
-        served.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
+        served?;
         committed.map_err(anyhow::Error::from)
     };
     match tokio::time::timeout(STOP_PATIENCE, orderly).await {

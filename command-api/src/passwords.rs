@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -9,6 +10,7 @@ use chronicle::entropy::Entropy;
 use domain::Problem;
 use domain::password::canonical;
 use domain::problem::Kind;
+use metrics::{counter, histogram};
 use tokio::sync::Semaphore;
 
 /// How passwords are hashed. The default is the least that OWASP's cheat sheet advises.
@@ -73,6 +75,15 @@ struct Inner {
     dummy: String,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    at_once: usize,
+    waiting: usize,
+}
+
+/// The hashes under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    pub running: usize,
+    pub waiting: usize,
 }
 
 impl std::fmt::Debug for Passwords {
@@ -92,7 +103,16 @@ impl Passwords {
             hashed(&argon2, &*entropy, "nobody's password").map_err(|_| argon2::Error::OutputTooShort)?;
         let running = Arc::new(Semaphore::new(at_once));
         let places = Arc::new(Semaphore::new(at_once + hashing.waiting));
-        Ok(Self(Arc::new(Inner { argon2, entropy, dummy, running, places })))
+        let waiting = hashing.waiting;
+        Ok(Self(Arc::new(Inner { argon2, entropy, dummy, running, places, at_once, waiting })))
+    }
+
+    /// How busy it is.
+    pub fn queue(&self) -> Queue {
+        let inner = &self.0;
+        let taken = (inner.at_once + inner.waiting).saturating_sub(inner.places.available_permits());
+        let running = inner.at_once.saturating_sub(inner.running.available_permits()).min(taken);
+        Queue { running, waiting: taken - running }
     }
 
     /// The verifier of a new password, a PHC string.
@@ -120,13 +140,20 @@ impl Passwords {
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let full = || Problem::new(Kind::Unavailable).detail("too many sign-ins at once").retry_after(2);
+        let full = || {
+            counter!("letopis_password_hashes_refused_total").increment(1);
+            Problem::new(Kind::Unavailable).detail("too many sign-ins at once").retry_after(2)
+        };
+        let asked = Instant::now();
         let place = self.0.places.clone().try_acquire_owned().map_err(|_| full())?;
         let turn = self.0.running.clone().acquire_owned().await.map_err(|_| full())?;
         let inner = self.0.clone();
+        histogram!("letopis_password_hash_wait_seconds").record(asked.elapsed());
         // The permits go along: a client that hangs up frees nothing while its hash runs.
         tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
             let result = work(&inner);
+            histogram!("letopis_password_hash_seconds").record(began.elapsed());
             drop((place, turn));
             result
         })
@@ -228,6 +255,7 @@ mod tests {
         while passwords.0.places.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
+        assert_eq!(passwords.queue(), Queue { running: 1, waiting: 2 });
         let refused = passwords.hash("some password").await.expect_err("the queue is full");
         assert!(refused.is(Kind::Unavailable) && refused.retry_after.is_some());
         release.send(()).expect("the first one waits for it");
@@ -235,6 +263,7 @@ mod tests {
         for waiting in waiting {
             assert!(waiting.await.expect("it ends").is_ok());
         }
+        assert_eq!(passwords.queue(), Queue { running: 0, waiting: 0 });
     }
 
     #[test]

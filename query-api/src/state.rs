@@ -75,6 +75,11 @@ impl QueryState {
         Self { stores, keyring, head, standing, public_origin, shutdown, sockets: Sockets::default() }
     }
 
+    /// How many sockets are open.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.count()
+    }
+
     /// Waits until every socket has been closed; for after `shutdown`.
     pub async fn sockets_closed(&self) {
         self.sockets.closed().await;

@@ -12,11 +12,11 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use domain::caller::RequestId;
@@ -24,8 +24,12 @@ use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use futures::FutureExt;
 use ipnet::IpNet;
+use metrics::{counter, histogram};
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
+
+use crate::telemetry;
 
 pub mod client;
 pub mod credentials;
@@ -74,7 +78,17 @@ async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) 
     request.extensions_mut().insert(RequestId(id));
     // The route's pattern and never the path, which names people and chats.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", %id, method = %request.method(), route);
+    let method = method(request.method());
+    let exporting = telemetry::exporting();
+    let span = tracing::info_span!(
+        "request", %id, method, route, status = Empty,
+        // What OpenTelemetry calls it, where it is told.
+        otel.name = exporting.then(|| format!("{method} {route}")), otel.kind = exporting.then_some("server"),
+    );
+    if exporting {
+        telemetry::continue_trace(&span, request.headers());
+    }
+    let began = Instant::now();
     let answer = async {
         let admitted = AssertUnwindSafe(admit(&gateway, request, next)).catch_unwind();
         match tokio::time::timeout(gateway.timeout, admitted).await {
@@ -91,15 +105,25 @@ async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) 
     };
     let answer = answer.instrument(span.clone()).await;
     let mut answer = rejections::as_problem(answer, id, speaks_problems).await;
+    let status = answer.status().as_u16();
+    span.record("status", status);
+    if exporting {
+        telemetry::answered(&span, method, &route, status);
+    }
+    let took = began.elapsed();
     span.in_scope(|| {
-        let status = answer.status().as_u16();
+        let seconds = took.as_secs_f64();
         // 503 alone is no fault of ours: a start that catches up, an engine that is away, which is said elsewhere.
         if status >= 500 && status != 503 {
-            tracing::warn!(status, "answered")
+            tracing::warn!(seconds, "answered")
         } else {
-            tracing::debug!(status, "answered")
+            tracing::debug!(seconds, "answered")
         }
     });
+    histogram!("letopis_http_request_seconds", "method" => method, "route" => route.clone()).record(took);
+    let status = status.to_string();
+    counter!("letopis_http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
     let headers = answer.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         headers.insert("x-request-id", id);
@@ -107,6 +131,20 @@ async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) 
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     answer
+}
+
+/// A method's name; of those that somebody made up, none.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: [(Method, &str); 7] = [
+        (Method::GET, "GET"),
+        (Method::POST, "POST"),
+        (Method::HEAD, "HEAD"),
+        (Method::PUT, "PUT"),
+        (Method::DELETE, "DELETE"),
+        (Method::PATCH, "PATCH"),
+        (Method::OPTIONS, "OPTIONS"),
+    ];
+    KNOWN.iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
 }
 
 async fn admit(gateway: &Gateway, mut request: Request, next: Next) -> Response {

@@ -44,6 +44,11 @@ impl Sockets {
         Some(Seat { sockets: self.clone(), person })
     }
 
+    /// How many sockets are open.
+    pub fn count(&self) -> usize {
+        *self.0.open.borrow()
+    }
+
     /// Waits until no socket is open.
     pub async fn closed(&self) {
         // The sender lives in self, so waiting can only end well.
