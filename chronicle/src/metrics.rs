@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use domain::Problem;
-use metrics::{Counter, Gauge, counter, gauge, histogram};
+use metrics::{Counter, Gauge, SharedString, counter, gauge, histogram};
 
 use crate::committer::{Proposal, Tally};
 use crate::executor::{Done, Letopis};
@@ -49,11 +49,11 @@ pub(crate) async fn appending(
 
 /// Notes what a command came to.
 pub(crate) fn command(operation: &'static str, done: &Result<Done, Problem>, began: Instant) {
-    let outcome = match done {
-        Ok(done) if done.repeated => "repeated".to_owned(),
-        Ok(done) if done.events.is_empty() => "unchanged".to_owned(),
-        Ok(_) => "done".to_owned(),
-        Err(problem) => problem.slug().to_owned(),
+    let outcome: SharedString = match done {
+        Ok(done) if done.repeated => "repeated".into(),
+        Ok(done) if done.events.is_empty() => "unchanged".into(),
+        Ok(_) => "done".into(),
+        Err(problem) => SharedString::from_owned(problem.slug().to_owned()),
     };
     counter!("letopis_commands_total", "operation" => operation, "outcome" => outcome).increment(1);
     histogram!("letopis_command_seconds", "operation" => operation).record(began.elapsed());

@@ -12,9 +12,9 @@ use crate::api::Api;
 use crate::letopis::{Folder, Letopis, PATIENCE};
 use crate::people::Person;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn open_socket(letopis: &Letopis, person: &Person) -> Socket {
+pub async fn open_socket(letopis: &Letopis, person: &Person) -> Socket {
     let url = letopis.url("/query/v1/live").replacen("http", "ws", 1);
     let mut request = url.into_client_request().expect("a request");
     let bearer = format!("Bearer {}", person.access).parse().expect("a header's value");
