@@ -48,7 +48,8 @@ pub struct Config {
     /// The log: `sqlite:<file>` or `postgres://<user>@<host>/<database>`.
     #[arg(long, env = "LETOPIS_LOG_URL")]
     pub log_url: Option<String>,
-    /// The key store, never in the log's database: `sqlite:<file>`.
+    /// The key store, never in the log's database: `sqlite:<file>` or
+    /// `postgres://<user>@<host>/<database>`.
     #[arg(long, env = "LETOPIS_KEYS_URL")]
     pub keys_url: Option<String>,
     /// Sessions and revocations: `sqlite:<file>`.
@@ -85,9 +86,9 @@ pub struct Config {
     pub rate_limit: Switch,
 }
 
-/// Where the log is.
-#[derive(Clone, Debug)]
-pub enum LogPlace {
+/// Where the log is, or the key store.
+#[derive(Clone)]
+pub enum Place {
     Sqlite(PathBuf),
     Postgres(String),
 }
@@ -121,10 +122,19 @@ impl Config {
                     let scheme = url.split(':').next().unwrap_or_default();
                     bail!(
                         "{variable} has scheme {scheme:?}, and no engine of this version has that: \
-                         use sqlite:<file> (the log: or postgres://…), or unset it"
+                         use sqlite:<file> (log and keys: or postgres://…), or unset it"
                     )
                 }
             },
+        }
+    }
+
+    fn place(&self, variable: &str, url: Option<&String>, embedded: &str) -> anyhow::Result<Place> {
+        match url {
+            Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+                Ok(Place::Postgres(url.clone()))
+            }
+            url => self.sqlite(variable, url, embedded).map(Place::Sqlite),
         }
     }
 
@@ -132,19 +142,16 @@ impl Config {
     ///
     /// # Errors
     /// A URL that names no engine of this version.
-    pub fn log(&self) -> anyhow::Result<LogPlace> {
-        match &self.log_url {
-            Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-                Ok(LogPlace::Postgres(url.clone()))
-            }
-            url => self.sqlite("LETOPIS_LOG_URL", url.as_ref(), "log.db").map(LogPlace::Sqlite),
-        }
+    pub fn log(&self) -> anyhow::Result<Place> {
+        self.place("LETOPIS_LOG_URL", self.log_url.as_ref(), "log.db")
     }
 
+    /// Where the key store is.
+    ///
     /// # Errors
     /// A URL that names no engine of this version.
-    pub fn keys_file(&self) -> anyhow::Result<PathBuf> {
-        self.sqlite("LETOPIS_KEYS_URL", self.keys_url.as_ref(), "keys.db")
+    pub fn keys(&self) -> anyhow::Result<Place> {
+        self.place("LETOPIS_KEYS_URL", self.keys_url.as_ref(), "keys.db")
     }
 
     /// Keys never lie in the log's database, and a projection throws away tables that it does not
@@ -154,9 +161,11 @@ impl Config {
     /// Two variables that name one file.
     pub fn refuse_shared_files(&self) -> anyhow::Result<()> {
         let urls = self.urls();
-        let mut files = vec![("LETOPIS_KEYS_URL", self.keys_file()?)];
-        if let LogPlace::Sqlite(log) = self.log()? {
-            files.insert(0, ("LETOPIS_LOG_URL", log));
+        let mut files = Vec::new();
+        for (variable, place) in [("LETOPIS_LOG_URL", self.log()?), ("LETOPIS_KEYS_URL", self.keys()?)] {
+            if let Place::Sqlite(file) = place {
+                files.push((variable, file));
+            }
         }
         for (variable, url) in [
             ("LETOPIS_SESSIONS_URL", &urls.sessions),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chronicle::keys::{KeyStore, Keyring, MasterKey, SqliteKeyStore, create_master_key, read_master_key};
+use chronicle::keys::{
+    KeyStore, Keyring, MasterKey, PostgresKeyStore, SqliteKeyStore, create_master_key, read_master_key,
+};
 use chronicle::log::Log;
 use chronicle::log::postgres::PostgresLog;
 use chronicle::log::sqlite::SqliteLog;
@@ -16,7 +18,7 @@ use chronicle::opening::{log_id, open_chronicle};
 use chronicle::{Clock, entropy::Entropy};
 use uuid::Uuid;
 
-use crate::config::{Config, LogPlace};
+use crate::config::{Config, Place};
 
 /// How long a start waits for the one before it to let go of the folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -51,26 +53,39 @@ impl House {
             .with_context(|| format!("LETOPIS_DATA={} can't be made", data.display()))?;
         config.refuse_shared_files()?;
         let lock = lock(&data.join("lock")).await?;
-        let keys_file = config.keys_file()?;
         let (log, file): (Arc<dyn Log>, _) = match config.log()? {
-            LogPlace::Sqlite(path) => {
+            Place::Sqlite(path) => {
                 let file = SqliteLog::open(&path).context("the log can't be opened")?;
                 (file.clone(), Some(file))
             }
-            LogPlace::Postgres(url) => {
+            Place::Postgres(url) => {
                 let log = PostgresLog::open(&url, clock.clone()).await;
-                (log.context("LETOPIS_LOG_URL: the log can't be opened")?, None)
+                let log = log.context("LETOPIS_LOG_URL: the log can't be opened")?;
+                refuse_keys_beside(&log, config).await?;
+                (log, None)
             }
         };
         let known = log_id(&*log).await.context("the log can't be opened")?;
-        let is_new = known.is_none() && !has_content(&keys_file);
-        let master = master_key(&config.master_key_file(), is_new, &*entropy)?;
-        let store = Arc::new(SqliteKeyStore::open(&keys_file).context("the key store can't be opened")?);
+        let master_file = config.master_key_file();
+        let open_master = |has_keys: bool| master_key(&master_file, known.is_none() && !has_keys, &*entropy);
+        // Over existing data a missing master key is refused before anything is made.
+        let (store, master): (Arc<dyn KeyStore>, _) = match config.keys()? {
+            Place::Sqlite(path) => {
+                let master = open_master(has_content(&path))?;
+                (Arc::new(SqliteKeyStore::open(&path).context("the key store can't be opened")?), master)
+            }
+            Place::Postgres(url) => {
+                let store = PostgresKeyStore::open(&url)
+                    .context("LETOPIS_KEYS_URL: the key store can't be opened")?;
+                let master = open_master(store.identity().context("the key store can't be read")?.is_some())?;
+                (Arc::new(store), master)
+            }
+        };
         let begun = store.identity().context("the key store can't be read")?.map(|identity| identity.log_id);
         let keyring = match (known, begun) {
             (Some(log_id), None) => bail!(
-                "log {log_id} has no key store: {} is empty. Restore it from the backup that belongs to this log",
-                keys_file.display()
+                "log {log_id} has no key store: what LETOPIS_KEYS_URL names (or keys.db in LETOPIS_DATA) is empty. \
+                 Restore it from the backup that belongs to this log"
             ),
             // A start that was cut short between the two goes on here.
             (known, Some(begun)) => Keyring::unlock(store, &master, known.unwrap_or(begun), entropy.clone())?,
@@ -94,6 +109,19 @@ impl House {
             tracing::warn!(%error, "the log keeps its write-ahead log beside it");
         }
     }
+}
+
+/// Whoever gets hold of the log's database must not have its keys with it.
+async fn refuse_keys_beside(log: &PostgresLog, config: &Config) -> anyhow::Result<()> {
+    if let Place::Postgres(keys) = config.keys()?
+        && log.is_in_database(&keys).await.context("LETOPIS_KEYS_URL: the key store can't be opened")?
+    {
+        bail!(
+            "LETOPIS_LOG_URL and LETOPIS_KEYS_URL lead to one database, and keys never lie beside what they seal: \
+             make the key store a database of its own (CREATE DATABASE), and name that"
+        );
+    }
+    Ok(())
 }
 
 fn has_content(file: &Path) -> bool {
