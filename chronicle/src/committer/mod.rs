@@ -129,6 +129,8 @@ pub struct Committer<M: Model> {
     phase: Phase<M>,
     /// Batches still to be written lock-first.
     lock_first: u32,
+    /// Batches lost under the lock since the last that was written.
+    lost_locked: u32,
     outputs: VecDeque<Output<M>>,
     tally: Tally,
 }
@@ -146,6 +148,7 @@ impl<M: Model> Committer<M> {
             foreign_horizon: head.position,
             phase: Phase::Idle,
             lock_first: 0,
+            lost_locked: 0,
             outputs: VecDeque::new(),
             tally: Tally::default(),
         }
@@ -249,6 +252,7 @@ impl<M: Model> Committer<M> {
         };
         match written {
             Written::Committed(head) => {
+                self.lost_locked = 0;
                 if locked {
                     self.lock_first = self.lock_first.saturating_sub(1);
                 }
@@ -258,7 +262,16 @@ impl<M: Model> Committer<M> {
             Written::Fenced => self.lock_first = LOCKED_BATCHES,
             Written::Repeats(ids) => self.repeated(&ids),
             Written::Unavailable => self.give_up(entries),
-            Written::Lost if locked || sent > RESENDS => self.lock_first = LOCKED_BATCHES,
+            // Nor is it settled by the lock: whoever waits is told, and may ask again under the key.
+            Written::Lost if locked && self.lost_locked >= RESENDS => {
+                self.lost_locked = 0;
+                self.lock_first = LOCKED_BATCHES;
+                self.give_up(entries);
+            }
+            Written::Lost if locked || sent > RESENDS => {
+                self.lost_locked += u32::from(locked);
+                self.lock_first = LOCKED_BATCHES;
+            }
             Written::Lost => {
                 self.tally.resends += 1;
                 self.outputs.push_back(Output::Append(proposal.clone()));

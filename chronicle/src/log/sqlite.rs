@@ -272,12 +272,16 @@ fn append(writer: &mut Connection, fence: Head, batch: &Batch) -> Result<Appende
     Ok(result)
 }
 
-/// A failed COMMIT that leaves the transaction open has written nothing; after any other nobody
-/// knows.
+/// A failed COMMIT that leaves the transaction open has written nothing, nor has one that found the
+/// disk full: the frame that commits is the last that is written. After any other nobody knows.
 fn commit(transaction: rusqlite::Transaction<'_>) -> Result<(), LogError> {
     match transaction.execute_batch("COMMIT") {
         Ok(()) => Ok(()),
-        Err(error) if !transaction.is_autocommit() => Err(LogError::Unavailable(error.to_string())),
+        Err(error)
+            if !transaction.is_autocommit() || error.sqlite_error_code() == Some(ErrorCode::DiskFull) =>
+        {
+            Err(LogError::Unavailable(error.to_string()))
+        }
         Err(error) => Err(LogError::Lost(error.to_string())),
     }
 }
