@@ -12,7 +12,7 @@ use domain::ids::{PersonId, uuid_v7};
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use serde::Serialize;
-use stores::Progress;
+use stores::{Port, Progress};
 use stores::sessions::Sessions;
 use uuid::Uuid;
 
@@ -54,7 +54,7 @@ pub struct CommandState {
     pub passwords: Passwords,
     pub throttle: Arc<dyn Throttle>,
     pub registration: Registration,
-    pub sessions: Arc<dyn Sessions>,
+    pub sessions: Port<dyn Sessions>,
     pub progress: Progress,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -8,3 +8,13 @@ CREATE TABLE checkpoint (
     position     INTEGER NOT NULL,
     event_id     BLOB
 ) STRICT;
+
+-- Streams that are passed over from an event on that could not be applied.
+CREATE TABLE parked (
+    -- As `Chat/<id>`.
+    stream   TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    why      TEXT NOT NULL,
+    since    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -31,7 +31,7 @@ type Links = HashMap<Pair, (Friendship, u64)>;
 impl DirectoryProjection {
     pub fn new(context: &Context) -> Self {
         Self {
-            directory: context.stores.directory.clone(),
+            directory: context.stores.directory.serving(),
             opener: Opener::new(context.keyring.clone(), context.log_id),
         }
     }

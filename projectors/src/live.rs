@@ -19,7 +19,7 @@ use domain::user::UserEvent;
 use stores::directory::Directory;
 use stores::live::{Live, Notice};
 use stores::timeline::Timeline;
-use stores::{Checkpoint, Progress, ReadModel, StoreError};
+use stores::{Batch, Checkpoint, Parked, Port, Progress, ReadModel, StoreError, Summary, Summing};
 
 use crate::Context;
 use crate::projection::{Entry, Projection, ProjectionError};
@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct LiveProjection {
     model: Publisher,
     progress: Progress,
-    directory: Arc<dyn Directory>,
-    timeline: Arc<dyn Timeline>,
+    directory: Port<dyn Directory>,
+    timeline: Port<dyn Timeline>,
 }
 
 impl LiveProjection {
@@ -73,7 +73,7 @@ impl LiveProjection {
         let mut notices = Vec::new();
         for (person, other) in [(low, high), (high, low)] {
             // A later change of the same link has a notice of its own.
-            let seen = self.directory.relations(person, &[other]).await?;
+            let seen = self.directory.serving().relations(person, &[other]).await?;
             if seen.first().is_some_and(|seen| seen.shown_position == entry.position) {
                 let ids = Ids { user_id: Some(other), ..Ids::default() };
                 notices.push(notice(entry, What::Person, ids, vec![person]));
@@ -86,7 +86,7 @@ impl LiveProjection {
         let (UserEvent::UserCreated { person, .. } | UserEvent::InfoEdited { person, .. }) = event;
         let ids = Ids { user_id: Some(*person), ..Ids::default() };
         let mut notices = vec![notice(entry, What::Me, ids, vec![*person])];
-        let others = self.directory.linked_with(*person).await?;
+        let others = self.directory.serving().linked_with(*person).await?;
         if !others.is_empty() {
             notices.push(notice(entry, What::Person, ids, others));
         }
@@ -143,7 +143,8 @@ impl Projection for LiveProjection {
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Notice>, ProjectionError> {
         self.rows_are_shown(batch).await;
-        let mut members = Members { timeline: &*self.timeline, known: HashMap::new() };
+        let timeline = self.timeline.serving();
+        let mut members = Members { timeline: &*timeline, known: HashMap::new() };
         let mut notices = Vec::new();
         for entry in batch {
             match &entry.event {
@@ -202,11 +203,20 @@ impl ReadModel for Publisher {
         Ok(Checkpoint { position: head.position, event_id: head.event_id, ..fresh })
     }
 
-    async fn write(&self, changes: Vec<Notice>, _: Checkpoint) -> Result<(), StoreError> {
-        self.live.publish(changes).await
+    async fn put(&self, batch: Arc<Batch<Notice>>) -> Result<(), StoreError> {
+        self.live.publish(batch.changes.clone()).await
     }
 
-    async fn reset(&self, _: Checkpoint) -> Result<(), StoreError> {
+    /// What it passes over is forgotten with the process, as everything it does.
+    async fn parked(&self) -> Result<Vec<Parked>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn index(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn summary(&self) -> Result<Summing, StoreError> {
+        Ok(Box::pin(async { Ok(Summary::default()) }))
     }
 }

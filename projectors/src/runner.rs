@@ -176,7 +176,7 @@ impl<P: Projection> Runner<P> {
         let name = self.projection.name();
         tracing::info!(projection = name, from = held.code_version, to = version, "rows are made anew");
         let anew = Checkpoint { epoch: held.epoch, generation: held.generation + 1, ..fresh };
-        self.retry(|| model.reset(anew.clone())).await?;
+        self.retry(|| model.write(Vec::new(), anew.clone())).await?;
         Ok(anew)
     }
 

@@ -21,7 +21,7 @@ pub struct SearchProjection {
 impl SearchProjection {
     pub fn new(context: &Context) -> Self {
         Self {
-            search: context.stores.search.clone(),
+            search: context.stores.search.serving(),
             opener: Opener::new(context.keyring.clone(), context.log_id),
         }
     }

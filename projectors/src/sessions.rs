@@ -26,7 +26,7 @@ pub struct SessionsProjection {
 
 impl SessionsProjection {
     pub fn new(context: &Context) -> Self {
-        Self { sessions: context.stores.sessions.clone(), forgot_at: AtomicI64::new(0) }
+        Self { sessions: context.stores.sessions.serving(), forgot_at: AtomicI64::new(0) }
     }
 
     fn forget(&self, now: Timestamp) -> Option<Change> {

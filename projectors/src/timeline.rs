@@ -18,7 +18,7 @@ pub struct TimelineProjection {
 
 impl TimelineProjection {
     pub fn new(context: &Context) -> Self {
-        Self { timeline: context.stores.timeline.clone() }
+        Self { timeline: context.stores.timeline.serving() }
     }
 }
 

@@ -32,10 +32,8 @@ impl IntoResponse for Refusal {
 /// What an engine's failure means to whoever asked. Says so in the log.
 pub fn of_store(error: StoreError) -> Refusal {
     tracing::error!(%error, "a read model did not answer");
-    match error {
-        StoreError::Unreadable { .. } => Kind::Internal.into(),
-        _ => Kind::Unavailable.into(),
-    }
+    // Damaged rows are made anew by a rebuild: a later attempt may find them whole.
+    Kind::Unavailable.into()
 }
 
 pub async fn not_found() -> Refusal {

@@ -10,7 +10,7 @@ use domain::caller::Caller;
 use domain::ids::SessionId;
 use domain::session::Session;
 use domain::{Problem, Timestamp};
-use stores::Progress;
+use stores::{Port, Progress};
 use stores::sessions::{SessionState, Sessions};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,14 +31,14 @@ impl credentials::Tokens for Arc<Tokens> {
 
 /// The sessions engine with what it shows.
 pub struct SessionRows {
-    pub sessions: Arc<dyn Sessions>,
+    pub sessions: Port<dyn Sessions>,
     pub progress: Progress,
 }
 
 #[async_trait]
 impl Rows for SessionRows {
     async fn session(&self, session: SessionId) -> Result<Row, Away> {
-        match self.sessions.session(session).await {
+        match self.sessions.serving().session(session).await {
             Ok(SessionState::Live(row)) => {
                 let (started_at, refreshed_at) = (row.started_at, row.refreshed_at);
                 Ok(Row::Live { person: row.person, started_at, refreshed_at })

@@ -1,6 +1,5 @@
 //! How far a read model has come, kept with its rows.
 
-use async_trait::async_trait;
 use domain::Timestamp;
 use domain::ids::EventId;
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use crate::error::{Result, StoreError};
 pub struct Checkpoint {
     /// The log that was read.
     pub log_id: Uuid,
-    /// Counts rebuilds.
+    /// Which of the port's generations this is.
     pub generation: u64,
     /// Counts writers; an older one is refused.
     pub epoch: u64,
@@ -29,6 +28,12 @@ impl Checkpoint {
     /// Before the first event of a log.
     pub fn start(log_id: Uuid, code_version: u32) -> Self {
         Self { log_id, generation: 1, epoch: 0, code_version, position: 0, event_id: None }
+    }
+
+    /// What a new writer goes on from: what is `held`, or `fresh`, under an epoch above both.
+    pub(crate) fn taken_over(held: Option<Self>, fresh: Self) -> Self {
+        let epoch = held.as_ref().map_or(0, |held| held.epoch).max(fresh.epoch) + 1;
+        Self { epoch, ..held.unwrap_or(fresh) }
     }
 
     /// Refuses this checkpoint where `held` belongs to a newer writer.
@@ -57,31 +62,4 @@ pub struct Parked {
     pub why: String,
     /// When that event was recorded.
     pub since: Timestamp,
-}
-
-/// The side of a port that a projection writes to.
-#[async_trait]
-pub trait ReadModel: Send + Sync {
-    /// What an event changes in the rows. Each carries the event's position, holds absolute
-    /// values, and does nothing to a row that a later position has changed.
-    type Change: Clone + Send + Sync + 'static;
-
-    /// What the rows show now; `None` before the first writer.
-    async fn checkpoint(&self) -> Result<Option<Checkpoint>>;
-
-    /// Makes the caller the one writer: raises the epoch and answers the checkpoint to go on
-    /// from, or `fresh` with epoch 1 where there is none.
-    async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint>;
-
-    /// Puts the changes, in their order, and the checkpoint in one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::StaleEpoch`] where another writer has taken over; nothing is written then.
-    async fn write(&self, changes: Vec<Self::Change>, checkpoint: Checkpoint) -> Result<()>;
-
-    /// Throws every row away and puts `checkpoint` in the place of the one held.
-    ///
-    /// # Errors
-    /// [`StoreError::StaleEpoch`]
-    async fn reset(&self, checkpoint: Checkpoint) -> Result<()>;
 }

@@ -9,12 +9,22 @@ pub enum StoreError {
     /// The engine did not answer as it should; trying again may help.
     #[error("{engine}: {message}")]
     Engine { engine: &'static str, message: String },
+    /// What is stored is not what the engine writes; trying again changes nothing, a rebuild does.
+    #[error("{engine}: the rows are damaged ({message})")]
+    Damaged { engine: &'static str, message: String },
     /// A row says what no version of this code writes.
     #[error("{engine} holds a row that cannot be read: {message}")]
     Unreadable { engine: &'static str, message: String },
     /// A URL that names no engine of this port, or one that cannot be opened.
     #[error("{0}")]
     Refused(String),
+}
+
+impl StoreError {
+    /// Whether the rows themselves are wrong.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Unreadable { .. })
+    }
 }
 
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -6,23 +6,31 @@
 //! A new engine is one file beside the port, one arm in [`resolver`], and one line in
 //! `tests/contract/main.rs`, which runs the port's contract suite against it.
 //!
-//! Every read model keeps the [`Checkpoint`] of what it shows in the engine that holds its rows
-//! and moves both in one transaction ([`ReadModel::write`]). Rows hold the position that last
-//! changed them, so what is written again after a loss changes nothing.
+//! A [`Port`] is a shelf of generations. Readers ask it at every request which one is served
+//! ([`Port::serving`]); its one writer takes it over, begins a new one beside the old, and switches.
+//! A [`ReadModel`] is one generation: it keeps the [`Checkpoint`] of what it shows, and which streams
+//! are parked, in the engine that holds its rows, and moves all in one transaction
+//! ([`ReadModel::put`]). Rows hold the position that last changed them, so what is written again
+//! after a loss changes nothing.
 
 pub mod checkpoint;
 pub mod directory;
 pub mod error;
 pub mod live;
 pub mod progress;
+pub mod read_model;
 pub mod resolver;
 pub mod search;
 pub mod sessions;
+pub mod shelf;
 pub mod timeline;
 
+mod folder;
 mod sqlite;
 
-pub use checkpoint::{Checkpoint, Parked, ReadModel};
+pub use checkpoint::{Checkpoint, Parked};
 pub use error::{Result, StoreError};
 pub use progress::Progress;
+pub use read_model::{Batch, Parking, ReadModel, Sum, Summary, Summing};
 pub use resolver::{Stores, Urls};
+pub use shelf::{Asked, Generation, Held, Port, Shelf};

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use crate::directory::{Directory, SqliteDirectory};
 use crate::error::{Result, StoreError};
+use crate::folder::Folder;
 use crate::live::{Live, MemoryLive};
 use crate::progress::Progress;
+use crate::read_model::ReadModel;
 use crate::search::{Search, TantivySearch};
 use crate::sessions::{Sessions, SqliteSessions};
+use crate::shelf::Port;
 use crate::timeline::{SqliteTimeline, Timeline};
 
 /// Which engine serves each port.
@@ -28,9 +31,9 @@ impl Urls {
     pub fn embedded(data: &Path) -> Self {
         let under = |scheme: &str, name: &str| format!("{scheme}:{}", data.join(name).display());
         Self {
-            sessions: under("sqlite", "sessions.db"),
-            directory: under("sqlite", "directory.db"),
-            timeline: under("sqlite", "timeline.db"),
+            sessions: under("sqlite", "sessions"),
+            directory: under("sqlite", "directory"),
+            timeline: under("sqlite", "timeline"),
             search: under("tantivy", "search"),
             live: "memory:".to_owned(),
         }
@@ -40,10 +43,10 @@ impl Urls {
 /// The read side, opened.
 #[derive(Clone)]
 pub struct Stores {
-    pub sessions: Arc<dyn Sessions>,
-    pub directory: Arc<dyn Directory>,
-    pub timeline: Arc<dyn Timeline>,
-    pub search: Arc<dyn Search>,
+    pub sessions: Port<dyn Sessions>,
+    pub directory: Port<dyn Directory>,
+    pub timeline: Port<dyn Timeline>,
+    pub search: Port<dyn Search>,
     pub live: Arc<dyn Live>,
     pub progress: Progress,
 }
@@ -69,12 +72,13 @@ impl Stores {
 ///
 /// # Errors
 /// See [`Stores::open`]; so with the others.
-pub fn sessions(url: &str) -> Result<Arc<dyn Sessions>> {
+pub fn sessions(url: &str) -> Result<Port<dyn Sessions>> {
     match scheme(url) {
         ("sqlite", path) => {
-            Ok(Arc::new(opened("sessions", url, SqliteSessions::open(&file("sessions", url, path)?))?))
+            let open = |folder: &Path| Ok(Arc::new(SqliteSessions::open(folder)?) as Arc<dyn Sessions>);
+            opened("sessions", url, Folder::open(&file("sessions", url, path)?, open))
         }
-        _ => Err(unknown("sessions", url, "sqlite:<file>")),
+        _ => Err(unknown("sessions", url, "sqlite:<folder>")),
     }
 }
 
@@ -82,12 +86,13 @@ pub fn sessions(url: &str) -> Result<Arc<dyn Sessions>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn directory(url: &str) -> Result<Arc<dyn Directory>> {
+pub fn directory(url: &str) -> Result<Port<dyn Directory>> {
     match scheme(url) {
         ("sqlite", path) => {
-            Ok(Arc::new(opened("directory", url, SqliteDirectory::open(&file("directory", url, path)?))?))
+            let open = |folder: &Path| Ok(Arc::new(SqliteDirectory::open(folder)?) as Arc<dyn Directory>);
+            opened("directory", url, Folder::open(&file("directory", url, path)?, open))
         }
-        _ => Err(unknown("directory", url, "sqlite:<file>")),
+        _ => Err(unknown("directory", url, "sqlite:<folder>")),
     }
 }
 
@@ -95,12 +100,13 @@ pub fn directory(url: &str) -> Result<Arc<dyn Directory>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn timeline(url: &str) -> Result<Arc<dyn Timeline>> {
+pub fn timeline(url: &str) -> Result<Port<dyn Timeline>> {
     match scheme(url) {
         ("sqlite", path) => {
-            Ok(Arc::new(opened("timeline", url, SqliteTimeline::open(&file("timeline", url, path)?))?))
+            let open = |folder: &Path| Ok(Arc::new(SqliteTimeline::open(folder)?) as Arc<dyn Timeline>);
+            opened("timeline", url, Folder::open(&file("timeline", url, path)?, open))
         }
-        _ => Err(unknown("timeline", url, "sqlite:<file>")),
+        _ => Err(unknown("timeline", url, "sqlite:<folder>")),
     }
 }
 
@@ -108,10 +114,11 @@ pub fn timeline(url: &str) -> Result<Arc<dyn Timeline>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn search(url: &str) -> Result<Arc<dyn Search>> {
+pub fn search(url: &str) -> Result<Port<dyn Search>> {
     match scheme(url) {
         ("tantivy", path) => {
-            Ok(Arc::new(opened("search", url, TantivySearch::open(&file("search", url, path)?))?))
+            let open = |folder: &Path| Ok(Arc::new(TantivySearch::open(folder)?) as Arc<dyn Search>);
+            opened("search", url, Folder::open(&file("search", url, path)?, open))
         }
         _ => Err(unknown("search", url, "tantivy:<folder>")),
     }
@@ -148,8 +155,8 @@ fn file(port: &str, url: &str, path: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-fn opened<T>(port: &str, url: &str, engine: Result<T>) -> Result<T> {
-    engine.map_err(|error| {
+fn opened<M: ReadModel + ?Sized>(port: &str, url: &str, engine: Result<Folder<M>>) -> Result<Port<M>> {
+    engine.map(Port::new).map_err(|error| {
         StoreError::Refused(format!(
             "{}: the {port} engine {url:?} cannot be opened ({error}): see that its folder exists, \
              may be written to, and that no other letopis uses it",

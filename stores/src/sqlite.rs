@@ -4,34 +4,55 @@
 //! the last seconds of both, and the projection goes on from there.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use domain::Timestamp;
 use domain::ids::EventId;
 use domain::personal::Sealed;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::Checkpoint;
 use crate::error::{Result, StoreError};
+use crate::read_model::{Batch, Parking, Sum, Summary, Summing};
+use crate::{Checkpoint, Parked};
 
 const CHECKPOINT: &str = include_str!("../../migrations/sqlite/checkpoint.sql");
 /// Readers kept open between calls; more are opened when more are needed at once.
 const IDLE_READERS: usize = 4;
 /// Prepared statements kept by each connection.
 const STATEMENTS: usize = 64;
+/// In a generation's folder.
+const ROWS: &str = "rows.db";
+/// KiB, where negative. Small: the system caches the file anyway.
+const CACHE: i64 = -1024;
+/// The WAL is folded once it has so many pages of 4 KiB.
+const WAL_PAGES: i64 = 1_000;
+const LOAD_WAL_PAGES: i64 = 20_000;
 
-/// The tables of a port. A file with another version is thrown away: the log has it all.
+const INDEXES: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
+const PARKED: &str = "SELECT stream, position, sequence, why, since FROM parked ORDER BY stream";
+const PARK: &str = "
+    INSERT INTO parked VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (stream) DO UPDATE SET
+        position = excluded.position, sequence = excluded.sequence, why = excluded.why,
+        since = excluded.since";
+const UNPARK: &str = "DELETE FROM parked WHERE stream = ?1";
+
+/// The tables of a port.
 pub(crate) struct Schema {
+    /// A file with another version is no file of this build: its rows are made anew.
     pub version: u32,
     pub sql: &'static str,
-    /// Emptied when the projection starts anew.
+    /// The secondary indexes, each `IF NOT EXISTS`: made last in a load.
+    pub indexes: &'static str,
+    /// What is counted and summed.
     pub tables: &'static [&'static str],
 }
 
-/// A database of one port. Cheap to clone.
+/// A database of one generation of a port. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sqlite(Arc<Inner>);
 
@@ -40,6 +61,7 @@ struct Inner {
     schema: &'static Schema,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    damage: OnceLock<String>,
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -49,38 +71,56 @@ impl From<rusqlite::Error> for StoreError {
             Sql::FromSqlConversionFailure(..)
             | Sql::IntegralValueOutOfRange(..)
             | Sql::InvalidColumnType(..) => Self::Unreadable { engine: "sqlite", message: error.to_string() },
+            error if is_damage(&error) => Self::Damaged { engine: "sqlite", message: error.to_string() },
             error => Self::Engine { engine: "sqlite", message: error.to_string() },
         }
     }
 }
 
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Sql;
+    let (code, message) = match error {
+        Sql::SqliteFailure(failure, message) => (failure.code, message.as_deref()),
+        Sql::SqlInputError { error, msg, .. } => (error.code, Some(msg.as_str())),
+        _ => return false,
+    };
+    // A file that was cut off to nothing is an empty database.
+    matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        || message.is_some_and(|message| message.starts_with("no such table"))
+}
+
 impl Sqlite {
-    /// Opens or makes the file.
-    pub fn open(path: &Path, schema: &'static Schema) -> Result<Self> {
-        let mut writer = Connection::open(path)?;
+    /// Opens the rows in a generation's folder, or makes them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for a file that is something else.
+    pub fn open(folder: &Path, schema: &'static Schema) -> Result<Self> {
+        let path = folder.join(ROWS);
+        let mut writer = Connection::open(&path)?;
         tune(&writer)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "NORMAL")?;
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version != schema.version {
-            let tables: Vec<String> = tx
-                .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")?
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            for table in tables {
-                tx.execute_batch(&format!("DROP TABLE \"{table}\""))?;
-            }
+        if version == 0 {
             tx.execute_batch(CHECKPOINT)?;
             tx.execute_batch(schema.sql)?;
             tx.pragma_update(None, "user_version", schema.version)?;
+        } else if version != schema.version {
+            let message = format!("its tables are of version {version}, not {}", schema.version);
+            return Err(StoreError::Damaged { engine: "sqlite", message });
         }
+        let indexes: u64 = tx.query_row(INDEXES, [], |row| row.get(0))?;
         tx.commit()?;
+        if indexes == 0 {
+            load_form(&writer)?;
+        }
         Ok(Self(Arc::new(Inner {
-            path: path.to_owned(),
+            path,
             schema,
             writer: Mutex::new(writer),
             readers: Mutex::default(),
+            damage: OnceLock::new(),
         })))
     }
 
@@ -89,8 +129,7 @@ impl Sqlite {
         &self,
         act: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let inner = self.0.clone();
-        blocking(move || {
+        self.blocking(move |inner| {
             let idle = inner.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut reader = match idle {
                 Some(reader) => reader,
@@ -108,61 +147,128 @@ impl Sqlite {
         .await
     }
 
-    /// Runs `act` and moves the checkpoint, all or nothing.
-    pub async fn write(
+    /// Writes a batch: its changes by `apply`, what is parked, and the checkpoint, all or nothing.
+    pub async fn put<C: Send + Sync + 'static>(
         &self,
-        checkpoint: Checkpoint,
-        act: impl FnOnce(&Transaction<'_>) -> Result<()> + Send + 'static,
+        batch: Arc<Batch<C>>,
+        apply: impl FnOnce(&Transaction<'_>, &[C]) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        self.writing(move |tx, _| {
-            checkpoint.supersedes(read_checkpoint(tx)?.as_ref())?;
-            act(tx)?;
-            put_checkpoint(tx, &checkpoint)
+        self.writing(move |tx| {
+            batch.checkpoint.supersedes(read_checkpoint(tx)?.as_ref())?;
+            apply(tx, &batch.changes)?;
+            batch.parking.iter().try_for_each(|change| put_parking(tx, change))?;
+            put_checkpoint(tx, &batch.checkpoint)
         })
         .await
     }
 
-    /// See [`crate::ReadModel::checkpoint`].
+    /// See [`crate::ReadModel::checkpoint`]; so with the others.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         self.read(|tx| Ok(read_checkpoint(tx)?)).await
     }
 
-    /// See [`crate::ReadModel::take_over`].
     pub async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint> {
-        self.writing(move |tx, _| {
-            let mut checkpoint = read_checkpoint(tx)?.unwrap_or(fresh);
-            checkpoint.epoch += 1;
+        self.writing(move |tx| {
+            let checkpoint = Checkpoint::taken_over(read_checkpoint(tx)?, fresh);
             put_checkpoint(tx, &checkpoint)?;
             Ok(checkpoint)
         })
         .await
     }
 
-    /// See [`crate::ReadModel::reset`].
-    pub async fn reset(&self, checkpoint: Checkpoint) -> Result<()> {
-        self.writing(move |tx, schema| {
-            checkpoint.supersedes(read_checkpoint(tx)?.as_ref())?;
-            for table in schema.tables {
-                tx.execute_batch(&format!("DELETE FROM {table}"))?;
-            }
-            put_checkpoint(tx, &checkpoint)
+    pub async fn parked(&self) -> Result<Vec<Parked>> {
+        self.read(|tx| {
+            let mut found = tx.prepare_cached(PARKED)?;
+            let rows = found.query_map([], |row| {
+                Ok(Parked {
+                    stream: row.get(0)?,
+                    position: row.get(1)?,
+                    sequence: row.get(2)?,
+                    why: row.get(3)?,
+                    since: Timestamp(row.get(4)?),
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
 
+    pub async fn index(&self) -> Result<()> {
+        self.blocking(|inner| {
+            let writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let indexes: u64 = writer.query_row(INDEXES, [], |row| row.get(0))?;
+            if indexes == 0 && !inner.schema.indexes.is_empty() {
+                let sql = inner.schema.indexes;
+                writer.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT"))?;
+            }
+            serving_form(&writer)
+        })
+        .await
+    }
+
+    pub async fn summary(&self) -> Result<Summing> {
+        // A reader of its own: it may be busy for long.
+        let (reader, position) = self
+            .blocking(|inner| {
+                let reader = inner.reader()?;
+                reader.execute_batch("BEGIN")?;
+                // The first read is what takes the snapshot.
+                let position = reader.query_row("SELECT position FROM checkpoint", [], |row| row.get(0));
+                Ok((reader, position.optional()?.unwrap_or(0)))
+            })
+            .await?;
+        let this = self.clone();
+        Ok(Box::pin(async move {
+            this.blocking(move |inner| {
+                let mut summary = Summary { position, ..Summary::default() };
+                for table in inner.schema.tables {
+                    summary.tables.insert((*table).to_owned(), sum(&reader, table)?);
+                }
+                Ok(summary)
+            })
+            .await
+        }))
+    }
+
+    pub fn damage(&self) -> Option<String> {
+        self.0.damage.get().cloned()
+    }
+
     async fn writing<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Transaction<'_>, &'static Schema) -> Result<T> + Send + 'static,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let inner = self.0.clone();
-        blocking(move || {
+        self.blocking(move |inner| {
             let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
             let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = act(&tx, inner.schema)?;
+            let done = act(&tx)?;
             tx.commit()?;
             Ok(done)
         })
         .await
+    }
+
+    /// Off the async threads; remembers damage that it meets.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = self.0.clone();
+        let stopped = |error: tokio::task::JoinError| StoreError::Engine {
+            engine: "sqlite",
+            message: error.to_string(),
+        };
+        tokio::task::spawn_blocking(move || {
+            let done = act(&inner);
+            if let Err(error) = &done
+                && error.is_damage()
+            {
+                inner.damage.get_or_init(|| error.to_string());
+            }
+            done
+        })
+        .await
+        .map_err(stopped)?
     }
 }
 
@@ -177,16 +283,69 @@ impl Inner {
 
 fn tune(connection: &Connection) -> Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
-    // KiB, where negative. Small: the system caches the file anyway.
-    connection.pragma_update(None, "cache_size", -1024)?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let stopped =
-        |error: tokio::task::JoinError| StoreError::Engine { engine: "sqlite", message: error.to_string() };
-    tokio::task::spawn_blocking(act).await.map_err(stopped)?
+/// While a new generation is loaded: pages stay in memory for longer, and the WAL is folded seldom.
+fn load_form(writer: &Connection) -> Result<()> {
+    writer.pragma_update(None, "cache_size", -32_768)?;
+    writer.pragma_update(None, "wal_autocheckpoint", LOAD_WAL_PAGES)?;
+    Ok(())
+}
+
+fn serving_form(writer: &Connection) -> Result<()> {
+    writer.pragma_update(None, "cache_size", CACHE)?;
+    writer.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    Ok(())
+}
+
+/// Every row's columns, each with its type and length, so that no two rows read alike.
+fn sum(reader: &Connection, table: &str) -> Result<Sum> {
+    let mut sum = Sum::default();
+    let mut rows = reader.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = rows.column_count();
+    let mut rows = rows.query([])?;
+    let mut canonical = Vec::with_capacity(512);
+    while let Some(row) = rows.next()? {
+        canonical.clear();
+        for column in 0..columns {
+            let number;
+            let (kind, bytes): (u8, &[u8]) = match row.get_ref(column)? {
+                ValueRef::Null => (b'n', &[]),
+                ValueRef::Integer(value) => {
+                    number = value.to_be_bytes();
+                    (b'i', &number)
+                }
+                ValueRef::Real(value) => {
+                    number = value.to_be_bytes();
+                    (b'r', &number)
+                }
+                ValueRef::Text(text) => (b't', text),
+                ValueRef::Blob(blob) => (b'b', blob),
+            };
+            canonical.push(kind);
+            canonical.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            canonical.extend_from_slice(bytes);
+        }
+        sum.add(&canonical);
+    }
+    Ok(sum)
+}
+
+fn put_parking(tx: &Transaction<'_>, change: &Parking) -> Result<()> {
+    match change {
+        Parking::Park(parked) => tx.prepare_cached(PARK)?.execute((
+            &parked.stream,
+            parked.position,
+            parked.sequence,
+            &parked.why,
+            parked.since.0,
+        ))?,
+        Parking::Unpark(stream) => tx.prepare_cached(UNPARK)?.execute([stream])?,
+    };
+    Ok(())
 }
 
 fn read_checkpoint(tx: &Transaction<'_>) -> rusqlite::Result<Option<Checkpoint>> {
@@ -222,6 +381,40 @@ fn put_checkpoint(tx: &Transaction<'_>, checkpoint: &Checkpoint) -> Result<()> {
     ))?;
     Ok(())
 }
+
+/// The writing side of a port whose adapter wraps [`Sqlite`]; `$apply` puts changes into a
+/// transaction.
+macro_rules! read_model {
+    ($port:ty, $change:ty, $apply:path) => {
+        #[async_trait::async_trait]
+        impl crate::ReadModel for $port {
+            type Change = $change;
+
+            async fn checkpoint(&self) -> crate::Result<Option<crate::Checkpoint>> {
+                self.0.checkpoint().await
+            }
+            async fn take_over(&self, fresh: crate::Checkpoint) -> crate::Result<crate::Checkpoint> {
+                self.0.take_over(fresh).await
+            }
+            async fn put(&self, batch: std::sync::Arc<crate::Batch<$change>>) -> crate::Result<()> {
+                self.0.put(batch, $apply).await
+            }
+            async fn parked(&self) -> crate::Result<Vec<crate::Parked>> {
+                self.0.parked().await
+            }
+            async fn index(&self) -> crate::Result<()> {
+                self.0.index().await
+            }
+            async fn summary(&self) -> crate::Result<crate::Summing> {
+                self.0.summary().await
+            }
+            fn damage(&self) -> Option<String> {
+                self.0.damage()
+            }
+        }
+    };
+}
+pub(crate) use read_model;
 
 /// An id that lies in `column` as 16 bytes.
 pub(crate) fn id<T: From<Uuid>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

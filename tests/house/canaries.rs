@@ -86,14 +86,20 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
 /// What the read models of people are for: showing them. Everything else holds nothing.
 fn may_show(file: &Path) -> bool {
     let name = file.display().to_string();
-    name.contains("/projections/directory.db") || name.contains("/projections/search/")
+    name.contains("/projections/directory/") || name.contains("/projections/search/")
 }
 
 /// Scans every file of the data folder; answers what the files hold that may show people.
 fn scan(folder: &Folder, canaries: &[Canary]) -> BTreeSet<String> {
     let mut shown = BTreeSet::new();
     let files = files_under(&folder.data());
-    for must in ["log.db", "keys.db", "master.key", "projections/timeline.db", "projections/sessions.db"] {
+    for must in [
+        "log.db",
+        "keys.db",
+        "master.key",
+        "projections/timeline/1/rows.db",
+        "projections/sessions/1/rows.db",
+    ] {
         assert!(files.contains(&folder.file(must)), "{must} is not where the scan looks: {files:?}");
     }
     for file in files {

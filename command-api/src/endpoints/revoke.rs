@@ -80,6 +80,6 @@ async fn others_of(state: &CommandState, who: &Signed) -> Result<Vec<SessionId>,
     if state.progress.wait(&[SESSIONS], head, PATIENCE).await < head {
         return Err(unavailable(&"the sessions projection lags"));
     }
-    let rows = state.sessions.sessions_of(who.person).await.map_err(|error| unavailable(&error))?;
+    let rows = state.sessions.serving().sessions_of(who.person).await.map_err(|error| unavailable(&error))?;
     Ok(rows.into_iter().map(|row| row.session_id).filter(|id| *id != who.session).collect())
 }

@@ -153,7 +153,11 @@ async fn nothing_personal_lies_in_the_log_in_the_clear() {
     stack.ask("edit_info", json!({ "name": "Anna Canary" })).by(&ann).send().await.ok();
     let mut searched = 0;
     for entry in std::fs::read_dir(stack.path()).expect("the folder") {
-        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            continue;
+        }
+        let bytes = std::fs::read(path).expect("a file");
         searched += bytes.len();
         for canary in
             ["canary", "Canary", "ann@example", PASSWORD, "$argon2id", "192.0.2.1", &ann.access, &ann.refresh]

@@ -335,7 +335,7 @@ async fn the_others_are_ended_and_this_one_stays() {
     let phone = Someone::of(&stack.authorize("ann").await.ok());
     // What the projection would have written.
     let fresh = Checkpoint::start(stack.state.executor.log_id(), 1);
-    let checkpoint = stack.state.sessions.take_over(fresh).await.expect("taken over");
+    let checkpoint = stack.state.sessions.serving().take_over(fresh).await.expect("taken over");
     let sealed =
         || serde_json::from_value(json!({ "token": "s1.x.y", "event_id": null })).expect("a sealed value");
     let row = |who: &Someone| {
@@ -354,6 +354,7 @@ async fn the_others_are_ended_and_this_one_stays() {
     stack
         .state
         .sessions
+        .serving()
         .write(vec![row(&ann), row(&laptop), row(&phone)], checkpoint)
         .await
         .expect("written");

@@ -22,7 +22,6 @@ use domain::Timestamp;
 use domain::caller::{Caller, Client, RequestId, access_cookie};
 use serde_json::{Value, json};
 use stores::Progress;
-use stores::sessions::SqliteSessions;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -182,7 +181,8 @@ impl Stack {
             passwords: Passwords::new(options.hashing, entropy.clone()).expect("good parameters"),
             throttle: options.throttle,
             registration: options.registration,
-            sessions: Arc::new(SqliteSessions::open(&folder.path().join("sessions.db")).expect("a store")),
+            sessions: stores::resolver::sessions(&format!("sqlite:{}", folder.path().join("sessions").display()))
+                .expect("a store"),
             progress,
             entropy,
         };

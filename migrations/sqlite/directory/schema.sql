@@ -16,9 +16,6 @@ CREATE TABLE users (
     position     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Not unique: the log's claims see to that, and a replay may pass through two owners.
-CREATE INDEX users_by_nickname ON users (nickname_key, position) WHERE nickname_key <> '';
-
 -- A pair's friendship as the domain folds it.
 CREATE TABLE links (
     low      BLOB NOT NULL,
@@ -40,5 +37,3 @@ CREATE TABLE relations (
     position       INTEGER NOT NULL,
     PRIMARY KEY (person, other)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX relations_to ON relations (other, person) WHERE relation <> 'none';

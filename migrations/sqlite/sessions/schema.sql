@@ -14,6 +14,3 @@ CREATE TABLE sessions (
     ended_until   INTEGER,
     position      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX sessions_of ON sessions (person) WHERE ended_until IS NULL;
-CREATE INDEX sessions_ended ON sessions (ended_until) WHERE ended_until IS NOT NULL;

@@ -20,12 +20,10 @@ CREATE TABLE members (
     sent_number   INTEGER NOT NULL,
     -- When `marked_number` was marked.
     marked        INTEGER NOT NULL,
-    -- Joining and changes of role.
+    -- Joining and changes of role; 0 for somebody of whom only a mark is known: no member.
     position      INTEGER NOT NULL,
     PRIMARY KEY (person, chat_id)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX members_of ON members (chat_id, person);
 
 -- sent_at and position never fall with number, so both are found by it without an index.
 CREATE TABLE messages (

@@ -12,7 +12,7 @@ use projectors::{Context, Entry, Halt, Projection, ProjectionError, Runner};
 use stores::directory::LinkState;
 use stores::search::SearchQuery;
 use stores::timeline::{Change, Keep, MessageQuery, Timeline};
-use stores::{Checkpoint, ReadModel, StoreError};
+use stores::{Checkpoint, Parked, ReadModel, StoreError, Summing};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,23 +24,26 @@ async fn told(context: &Context) -> String {
     let stores = &context.stores;
     let mut told = String::new();
     for person in [ANN, BOB] {
-        told += &format!("{:?}\n", stores.sessions.sessions_of(person).await.expect("an answer"));
-        told += &format!("{:?}\n", stores.directory.account(person).await.expect("an answer"));
-        told += &format!("{:?}\n", stores.directory.persons(&[person]).await.expect("an answer"));
-        told += &format!("{:?}\n", stores.timeline.chats_of(person).await.expect("an answer"));
+        told += &format!("{:?}\n", stores.sessions.serving().sessions_of(person).await.expect("an answer"));
+        told += &format!("{:?}\n", stores.directory.serving().account(person).await.expect("an answer"));
+        told += &format!("{:?}\n", stores.directory.serving().persons(&[person]).await.expect("an answer"));
+        told += &format!("{:?}\n", stores.timeline.serving().chats_of(person).await.expect("an answer"));
         let list = stores::directory::LinkedQuery {
             state: LinkState::Accepted,
             after: None,
             before: None,
             limit: 9,
         };
-        told += &format!("{:?}\n", stores.directory.linked(person, list).await.expect("an answer"));
-        told += &format!("{:?}\n", stores.search.documents(&[person]).await.expect("an answer"));
+        told += &format!("{:?}\n", stores.directory.serving().linked(person, list).await.expect("an answer"));
+        told += &format!("{:?}\n", stores.search.serving().documents(&[person]).await.expect("an answer"));
     }
     let all = MessageQuery { from: None, to: None, before: None, after: None, keep: Keep::Oldest, limit: 99 };
-    told += &format!("{:?}\n", stores.timeline.messages(CHAT, all).await.expect("an answer"));
-    told += &format!("{:?}\n", stores.timeline.feed_since(CHAT, 0, 99).await.expect("an answer"));
-    told += &format!("{:?}\n", stores.search.candidates(SearchQuery::of("ro")).await.expect("an answer"));
+    told += &format!("{:?}\n", stores.timeline.serving().messages(CHAT, all).await.expect("an answer"));
+    told += &format!("{:?}\n", stores.timeline.serving().feed_since(CHAT, 0, 99).await.expect("an answer"));
+    told += &format!(
+        "{:?}\n",
+        stores.search.serving().candidates(SearchQuery::of("ro")).await.expect("an answer")
+    );
     told
 }
 
@@ -76,7 +79,7 @@ async fn a_killed_runner_goes_on_where_its_rows_are() {
     let replayed = Work::begin(world.open("replayed"));
     replayed.shows(head).await;
     assert_eq!(told(&work.context).await, told(&replayed.context).await);
-    let held = work.context.stores.directory.checkpoint().await.expect("an answer").expect("it");
+    let held = work.context.stores.directory.serving().checkpoint().await.expect("an answer").expect("it");
     assert!(held.epoch >= 7, "every writer took over: {}", held.epoch);
 }
 
@@ -106,7 +109,7 @@ async fn halts(context: &Context) -> Halt {
 }
 
 async fn remembers(context: &Context, checkpoint: Checkpoint) {
-    let timeline = &context.stores.timeline;
+    let timeline = context.stores.timeline.serving();
     timeline.take_over(checkpoint.clone()).await.expect("taken over");
     timeline.write(Vec::new(), Checkpoint { epoch: 1, ..checkpoint }).await.expect("written");
 }
@@ -211,7 +214,7 @@ async fn a_hole_in_the_log_is_not_passed_over() {
     let context = Context { log: Arc::new(Holed(world.log.clone(), 12)), ..world.open("data") };
     let halt = halts(&context).await;
     assert!(matches!(halt, Halt::Hole { expected: 12, found: 13 }), "{halt}");
-    assert_eq!(context.stores.timeline.message(CHAT, 2).await.expect("an answer"), None);
+    assert_eq!(context.stores.timeline.serving().message(CHAT, 2).await.expect("an answer"), None);
 }
 
 #[tokio::test]
@@ -248,7 +251,7 @@ struct Unlucky {
 
 impl Unlucky {
     fn new(context: &Context, version: u32, away: u32) -> Self {
-        let timeline = context.stores.timeline.clone();
+        let timeline = context.stores.timeline.serving();
         Self { timeline, version, away: AtomicU32::new(away), seen: Default::default() }
     }
 }
@@ -296,15 +299,21 @@ impl ReadModel for Shared {
     async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint, StoreError> {
         self.0.timeline.take_over(fresh).await
     }
-    async fn write(&self, changes: Vec<Change>, checkpoint: Checkpoint) -> Result<(), StoreError> {
+    async fn put(&self, batch: Arc<stores::Batch<Change>>) -> Result<(), StoreError> {
         let left = self.0.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_ok() {
             return Err(StoreError::Engine { engine: "unlucky", message: "is away".into() });
         }
-        self.0.timeline.write(changes, checkpoint).await
+        self.0.timeline.put(batch).await
     }
-    async fn reset(&self, checkpoint: Checkpoint) -> Result<(), StoreError> {
-        self.0.timeline.reset(checkpoint).await
+    async fn parked(&self) -> Result<Vec<Parked>, StoreError> {
+        self.0.timeline.parked().await
+    }
+    async fn index(&self) -> Result<(), StoreError> {
+        self.0.timeline.index().await
+    }
+    async fn summary(&self) -> Result<Summing, StoreError> {
+        self.0.timeline.summary().await
     }
 }
 
@@ -326,8 +335,8 @@ async fn an_engine_that_is_away_is_waited_for_and_nothing_is_skipped() {
     let head = world.append_all([created(ANN, "ann", "Ann"), chat_created(ANN, BOB)]).await;
     let context = world.open("data");
     run_to(&context, Unlucky::new(&context, 1, 3), head).await;
-    assert!(context.stores.timeline.chat(CHAT).await.expect("an answer").is_some());
-    let held = context.stores.timeline.checkpoint().await.expect("an answer").expect("it");
+    assert!(context.stores.timeline.serving().chat(CHAT).await.expect("an answer").is_some());
+    let held = context.stores.timeline.serving().checkpoint().await.expect("an answer").expect("it");
     assert_eq!(held.position, head);
 }
 
@@ -339,6 +348,6 @@ async fn rows_of_another_code_version_are_made_anew() {
     assert_eq!(run_to(&context, Unlucky::new(&context, 1, 0), head).await, [1, 2]);
     assert!(run_to(&context, Unlucky::new(&context, 1, 0), head).await.is_empty(), "nothing to do");
     assert_eq!(run_to(&context, Unlucky::new(&context, 2, 0), head).await, [1, 2]);
-    let held = context.stores.timeline.checkpoint().await.expect("an answer").expect("it");
+    let held = context.stores.timeline.serving().checkpoint().await.expect("an answer").expect("it");
     assert_eq!((held.code_version, held.generation, held.position), (2, 2, head));
 }

@@ -17,22 +17,23 @@ async fn two_people_who_talked_are_told_as_they_were() {
     work.shows(world.append_all(a_story()).await).await;
     let stores = &work.context.stores;
 
-    let account = stores.directory.account(ANN).await.expect("an answer").expect("Ann");
+    let account = stores.directory.serving().account(ANN).await.expect("an answer").expect("Ann");
     assert_eq!(account.email, "ann@example.org");
-    let bob = stores.directory.by_nickname("bobby").await.expect("an answer").expect("Bob");
+    let bob = stores.directory.serving().by_nickname("bobby").await.expect("an answer").expect("Bob");
     assert_eq!((bob.user_id, bob.name.as_str(), bob.state), (BOB, "Robert", PersonState::Active));
-    let relation = stores.directory.relations(ANN, &[BOB]).await.expect("an answer");
+    let relation = stores.directory.serving().relations(ANN, &[BOB]).await.expect("an answer");
     assert_eq!(relation[0].relation, Relation::Friends);
 
-    let found = stores.search.candidates(SearchQuery::of("Robret")).await.expect("an answer");
+    let found = stores.search.serving().candidates(SearchQuery::of("Robret")).await.expect("an answer");
     assert_eq!(found.iter().map(|it| it.user_id).collect::<Vec<_>>(), [BOB]);
     assert_eq!(found[0].nickname, "bobby", "kept through an edit of the name alone");
 
-    let it = stores.timeline.chat_of(CHAT, ANN).await.expect("an answer").expect("Ann's chat");
+    let it = stores.timeline.serving().chat_of(CHAT, ANN).await.expect("an answer").expect("Ann's chat");
     assert_eq!((it.chat.last_number, it.me.read_number, it.unread()), (4, 3, 1));
     assert_eq!(it.peer.map(|peer| (peer.person, peer.read_number)), Some((BOB, 4)));
 
-    let state = async |n| stores.sessions.session(SessionId(Uuid::from_u128(n))).await.expect("an answer");
+    let state =
+        async |n| stores.sessions.serving().session(SessionId(Uuid::from_u128(n))).await.expect("an answer");
     assert_eq!(state(2).await, SessionState::Ended);
     let SessionState::Live(session) = state(1).await else { panic!("Ann is signed in") };
     let place = Place {
@@ -51,7 +52,8 @@ async fn texts_lie_sealed_and_open_from_their_rows() {
     let world = World::new();
     let work = Work::begin(world.open("data"));
     work.shows(world.append_all(a_story()).await).await;
-    let message = work.context.stores.timeline.message(CHAT, 2).await.expect("an answer").expect("it");
+    let message =
+        work.context.stores.timeline.serving().message(CHAT, 2).await.expect("an answer").expect("it");
     let open = |event_id| {
         let aggregate_id = CHAT.to_string();
         let place = Place {
@@ -69,7 +71,7 @@ async fn texts_lie_sealed_and_open_from_their_rows() {
     assert!(matches!(open(event_id), Err(OpenError::Destroyed)));
 
     work.end().await;
-    for file in ["timeline.db", "timeline.db-wal"] {
+    for file in ["timeline/1/rows.db", "timeline/1/rows.db-wal"] {
         let bytes = std::fs::read(world.folder.path().join("data").join(file)).unwrap_or_default();
         for clear in ["Hello", "Robert", "bobby", "example.org"] {
             assert!(!bytes.windows(clear.len()).any(|it| it == clear.as_bytes()), "{clear} in {file}");
@@ -85,12 +87,14 @@ async fn whoever_was_erased_leaves_rows_without_a_word_of_them() {
     let work = Work::begin(world.open("data"));
     work.shows(head).await;
     let stores = &work.context.stores;
-    let bob = stores.directory.persons(&[BOB]).await.expect("an answer").pop().expect("a row");
+    let bob = stores.directory.serving().persons(&[BOB]).await.expect("an answer").pop().expect("a row");
     assert_eq!(bob.state, PersonState::Erased);
     assert_eq!((bob.nickname, bob.nickname_key, bob.name), Default::default());
-    let account = stores.directory.account(BOB).await.expect("an answer").expect("a row");
+    let account = stores.directory.serving().account(BOB).await.expect("an answer").expect("a row");
     assert_eq!((account.email.as_str(), account.state), ("", PersonState::Erased));
-    assert!(stores.directory.by_nickname("bobby").await.expect("an answer").is_none());
-    assert!(stores.search.candidates(SearchQuery::of("bobby")).await.expect("an answer").is_empty());
-    assert!(stores.timeline.message(CHAT, 2).await.expect("an answer").is_some(), "numbers stay");
+    assert!(stores.directory.serving().by_nickname("bobby").await.expect("an answer").is_none());
+    assert!(
+        stores.search.serving().candidates(SearchQuery::of("bobby")).await.expect("an answer").is_empty()
+    );
+    assert!(stores.timeline.serving().message(CHAT, 2).await.expect("an answer").is_some(), "numbers stay");
 }

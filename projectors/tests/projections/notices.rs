@@ -55,7 +55,7 @@ async fn a_message_reaches_both_once_its_row_is_shown() {
     let position = world.append(sent(ANN, 1, "Hello")).await;
     let ids = Ids { chat_id: Some(CHAT), user_id: Some(ANN), number: Some(1), ..Ids::default() };
     assert_eq!(next(&mut bob).await, (position, What::Message, ids));
-    assert!(work.context.stores.timeline.message(CHAT, 1).await.expect("an answer").is_some());
+    assert!(work.context.stores.timeline.serving().message(CHAT, 1).await.expect("an answer").is_some());
     assert_eq!(next(&mut ann).await, (position, What::Message, ids), "other devices too");
     let position = world.append(read(BOB, 1)).await;
     let ids = Ids { user_id: Some(BOB), ..ids };
@@ -112,6 +112,6 @@ async fn an_ended_session_is_told_to_its_person() {
     let position = world.append(signed_out(ANN, session)).await;
     let ids = Ids { session_id: Some(session), ..Ids::default() };
     assert_eq!(next(&mut ann).await, (position, What::Session, ids));
-    let state = work.context.stores.sessions.session(session).await.expect("an answer");
+    let state = work.context.stores.sessions.serving().session(session).await.expect("an answer");
     assert_eq!(state, stores::sessions::SessionState::Ended, "and the row says so already");
 }

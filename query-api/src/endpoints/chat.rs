@@ -32,7 +32,7 @@ pub async fn chat(
 ) -> Answer<ChatAnswer> {
     params.only(&[])?;
     let position = state.shown(&[TIMELINE, DIRECTORY], wanted).await?;
-    let row = state.stores.timeline.chat_of(chat_id, caller.person).await.map_err(of_store)?;
+    let row = state.stores.timeline.serving().chat_of(chat_id, caller.person).await.map_err(of_store)?;
     let row = row.ok_or(Kind::NotFound)?;
     let chat = chats(&state, caller.person, &[row]).await?.pop().ok_or(Kind::NotFound)?;
     Ok(Json(ChatAnswer { chat, position }))

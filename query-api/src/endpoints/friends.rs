@@ -50,7 +50,7 @@ pub async fn friends(
 
     let position = state.shown(&[DIRECTORY], wanted).await?;
     let query = LinkedQuery { state: link, after, before, limit: limit + 1 };
-    let mut rows = state.stores.directory.linked(caller.person, query).await.map_err(of_store)?;
+    let mut rows = state.stores.directory.serving().linked(caller.person, query).await.map_err(of_store)?;
     // One more than was asked for tells whether the list goes on; going back it is the first.
     let more = rows.len() > limit;
     if more && back {

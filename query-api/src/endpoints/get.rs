@@ -64,7 +64,7 @@ pub async fn get(
     }
 
     let position = state.shown(&[TIMELINE, DIRECTORY], wanted).await?;
-    let timeline = &state.stores.timeline;
+    let timeline = state.stores.timeline.serving();
     timeline.membership(chat_id, caller.person).await.map_err(of_store)?.ok_or(Kind::NotFound)?;
     let keep = if forward { Keep::Oldest } else { Keep::Newest };
     let query = MessageQuery { from, to, before, after, keep, limit: limit + 1 };

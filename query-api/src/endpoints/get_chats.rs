@@ -46,7 +46,7 @@ pub async fn get_chats(
     let cursor = cursors.read::<Key>(&params)?;
 
     let position = state.shown(&[TIMELINE, DIRECTORY], wanted).await?;
-    let mut rows = state.stores.timeline.chats_of(caller.person).await.map_err(of_store)?;
+    let mut rows = state.stores.timeline.serving().chats_of(caller.person).await.map_err(of_store)?;
     rows.sort_by_cached_key(key);
     let range = match &cursor {
         None => 0..rows.len().min(limit),

@@ -34,7 +34,7 @@ pub async fn me(
         account = read(&state, caller.person).await?;
     }
     let account = account.ok_or(Kind::Unavailable)?;
-    let users = state.stores.directory.persons(&[caller.person]).await.map_err(of_store)?;
+    let users = state.stores.directory.serving().persons(&[caller.person]).await.map_err(of_store)?;
     let user = users.into_iter().next();
     Ok(Json(Me {
         user_id: caller.person,
@@ -49,5 +49,5 @@ pub async fn me(
 }
 
 async fn read(state: &QueryState, person: domain::ids::PersonId) -> Result<Option<AccountRow>, Refusal> {
-    state.stores.directory.account(person).await.map_err(of_store)
+    state.stores.directory.serving().account(person).await.map_err(of_store)
 }

@@ -58,7 +58,7 @@ pub async fn search_user(
 
     let position = state.shown(&[SEARCH, DIRECTORY], wanted).await?;
     let search = SearchQuery { user_id: q.parse().ok(), folded: fold(q), tokens: tokens(q) };
-    let found = state.stores.search.candidates(search).await.map_err(of_store)?;
+    let found = state.stores.search.serving().candidates(search).await.map_err(of_store)?;
     let people = People::read(&state, caller.person, found.iter().map(|found| found.user_id)).await?;
     let candidates: Vec<Candidate> = found
         .iter()

@@ -29,7 +29,7 @@ pub async fn sessions(
 ) -> Answer<List<Session>> {
     params.only(&[])?;
     let position = state.shown(&[SESSIONS], wanted).await?;
-    let rows = state.stores.sessions.sessions_of(caller.person).await.map_err(of_store)?;
+    let rows = state.stores.sessions.serving().sessions_of(caller.person).await.map_err(of_store)?;
     let items = rows
         .into_iter()
         .map(|row| {

@@ -25,7 +25,7 @@ pub async fn changes(
     let within = |position: u64| after < position && position <= shown;
     let mut changes = Vec::new();
 
-    let directory = &state.stores.directory;
+    let directory = state.stores.directory.serving();
     let linked = directory.relations_changed_since(person, after, MOST + 1).await.map_err(of_store)?;
     if linked.len() > MOST {
         return Ok(None);
@@ -43,11 +43,11 @@ pub async fn changes(
         changes.push(Changed { position: me.position, what: What::Me, ids: Ids::default() });
     }
 
-    for chat in state.stores.timeline.chats_of(person).await.map_err(of_store)? {
+    let chats = state.stores.timeline.serving();
+    for chat in chats.chats_of(person).await.map_err(of_store)? {
         let chat_id = Some(chat.chat.chat_id);
         let since = after.max(chat.me.position.saturating_sub(1));
-        let feed =
-            state.stores.timeline.feed_since(chat.chat.chat_id, since, MOST).await.map_err(of_store)?;
+        let feed = chats.feed_since(chat.chat.chat_id, since, MOST).await.map_err(of_store)?;
         if !feed.complete {
             return Ok(None);
         }

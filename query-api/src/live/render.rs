@@ -82,7 +82,7 @@ fn frame(seen: &Seen, reader: PersonId, changed: &Changed) -> Option<ServerFrame
 }
 
 async fn see(state: &QueryState, reader: PersonId, changes: &[Changed]) -> Result<Seen, Refusal> {
-    let timeline = &state.stores.timeline;
+    let timeline = state.stores.timeline.serving();
     let mut numbers: HashMap<ChatId, Vec<u64>> = HashMap::new();
     let mut whole: HashSet<ChatId> = HashSet::new();
     let mut about: HashSet<ChatId> = HashSet::new();

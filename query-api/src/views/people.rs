@@ -29,7 +29,7 @@ impl People {
         if ids.is_empty() {
             return Ok(Self { asker, users: HashMap::new(), relations: HashMap::new() });
         }
-        let directory = &state.stores.directory;
+        let directory = state.stores.directory.serving();
         let users = directory.persons(&ids).await.map_err(of_store)?;
         let relations = directory.relations(asker, &ids).await.map_err(of_store)?;
         Ok(Self {

@@ -115,10 +115,10 @@ impl World {
             shutdown.clone(),
         );
         let fresh = Checkpoint::start(LOG_ID, 1);
-        stores.directory.take_over(fresh.clone()).await.expect("taken over");
-        stores.timeline.take_over(fresh.clone()).await.expect("taken over");
-        stores.sessions.take_over(fresh.clone()).await.expect("taken over");
-        stores.search.take_over(fresh).await.expect("taken over");
+        stores.directory.serving().take_over(fresh.clone()).await.expect("taken over");
+        stores.timeline.serving().take_over(fresh.clone()).await.expect("taken over");
+        stores.sessions.serving().take_over(fresh.clone()).await.expect("taken over");
+        stores.search.serving().take_over(fresh).await.expect("taken over");
         Self { _folder: folder, stores, keyring, head, ended, shutdown, state }
     }
 
@@ -175,7 +175,7 @@ impl World {
         let document =
             search::Document { user_id: id, nickname: nickname.into(), name: name.into(), position };
         let changes = vec![search::Change::Put(document)];
-        write(&*self.stores.search, changes, position).await;
+        write(&*self.stores.search.serving(), changes, position).await;
         let session_id = session_of(id);
         let key = session_id.to_string();
         let row = SessionRow {
@@ -189,13 +189,13 @@ impl World {
             generation: 1,
             position,
         };
-        write(&*self.stores.sessions, vec![sessions::Change::Started(row)], position).await;
+        write(&*self.stores.sessions.serving(), vec![sessions::Change::Started(row)], position).await;
         self.show();
         id
     }
 
     pub async fn directory(&self, changes: Vec<directory::Change>, position: u64) {
-        write(&*self.stores.directory, changes, position).await;
+        write(&*self.stores.directory.serving(), changes, position).await;
     }
 
     /// What `a` sees of `b`, and `b` of `a`.
@@ -236,7 +236,7 @@ impl World {
             joined_number: 0,
             position,
         };
-        write(&*self.stores.timeline, vec![created, joined(a), joined(b)], position).await;
+        write(&*self.stores.timeline.serving(), vec![created, joined(a), joined(b)], position).await;
         self.show();
         chat_id
     }
@@ -261,7 +261,7 @@ impl World {
             reply_to,
             position,
         };
-        write(&*self.stores.timeline, vec![timeline::Change::Sent(row)], position).await;
+        write(&*self.stores.timeline.serving(), vec![timeline::Change::Sent(row)], position).await;
         self.show();
         position
     }
@@ -269,7 +269,7 @@ impl World {
     pub async fn read(&self, chat_id: ChatId, person: PersonId, number: u64) -> u64 {
         let position = self.next();
         write(
-            &*self.stores.timeline,
+            &*self.stores.timeline.serving(),
             vec![timeline::Change::Read { chat_id, person, number, position }],
             position,
         )

@@ -1,14 +1,16 @@
 //! Search in tantivy. The checkpoint is the payload of the commit that holds the documents.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use domain::ids::PersonId;
 use domain::rank::typos_allowed;
+use serde::{Deserialize, Serialize};
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
+use tantivy::directory::error::OpenReadError;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{BooleanQuery, FuzzyTermQuery, Occur, Query, TermQuery};
 use tantivy::schema::{
@@ -22,12 +24,11 @@ use uuid::Uuid;
 
 use super::{CANDIDATES, Change, Document, Found, Search, SearchQuery};
 use crate::error::{Result, StoreError};
-use crate::{Checkpoint, ReadModel};
+use crate::read_model::{Batch, Parking, Sum, Summary, Summing};
+use crate::{Checkpoint, Parked, ReadModel};
 
 /// Bytes that documents may take before they are flushed: the least that tantivy accepts.
 const WRITER_HEAP: usize = 15_000_000;
-/// Written into the folder's name: an index of another form is left aside and made anew.
-const FORM: &str = "v1";
 
 /// An index in one folder. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ struct Inner {
     fields: Fields,
     reader: IndexReader,
     writer: Mutex<IndexWriter>,
+    damage: OnceLock<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -108,8 +110,23 @@ impl Fields {
 
 impl From<TantivyError> for StoreError {
     fn from(error: TantivyError) -> Self {
-        Self::Engine { engine: "tantivy", message: error.to_string() }
+        use TantivyError as Error;
+        let (engine, message) = ("tantivy", error.to_string());
+        match error {
+            Error::DataCorruption(_)
+            | Error::IncompatibleIndex(_)
+            | Error::SchemaError(_)
+            | Error::OpenReadError(OpenReadError::FileDoesNotExist(_)) => Self::Damaged { engine, message },
+            _ => Self::Engine { engine, message },
+        }
     }
+}
+
+/// What a commit carries beside its documents.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    checkpoint: Checkpoint,
+    parked: Vec<Parked>,
 }
 
 fn folder_error(error: &dyn std::fmt::Display) -> StoreError {
@@ -117,14 +134,12 @@ fn folder_error(error: &dyn std::fmt::Display) -> StoreError {
 }
 
 impl TantivySearch {
-    /// Opens or makes the index.
+    /// Opens the index in a generation's folder, or makes it.
     ///
     /// # Errors
-    /// A folder that cannot be used, or that another process writes to.
+    /// A folder that cannot be used, that another process writes to, or that holds something else.
     pub fn open(folder: &Path) -> Result<Self> {
-        let folder: PathBuf = folder.join(FORM);
-        std::fs::create_dir_all(&folder).map_err(|error| folder_error(&error))?;
-        let directory = MmapDirectory::open(&folder).map_err(|error| folder_error(&error))?;
+        let directory = MmapDirectory::open(folder).map_err(|error| folder_error(&error))?;
         let (schema, fields) = Fields::schema();
         let index = Index::open_or_create(directory, schema)?;
         let options = IndexWriterOptions::builder()
@@ -134,7 +149,7 @@ impl TantivySearch {
             .build();
         let writer = Mutex::new(index.writer_with_options(options)?);
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self(Arc::new(Inner { index, fields, reader, writer })))
+        Ok(Self(Arc::new(Inner { index, fields, reader, writer, damage: OnceLock::new() })))
     }
 
     async fn blocking<T: Send + 'static>(
@@ -142,7 +157,17 @@ impl TantivySearch {
         act: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = self.0.clone();
-        tokio::task::spawn_blocking(move || act(&inner)).await.map_err(|error| folder_error(&error))?
+        tokio::task::spawn_blocking(move || {
+            let done = act(&inner);
+            if let Err(error) = &done
+                && error.is_damage()
+            {
+                inner.damage.get_or_init(|| error.to_string());
+            }
+            done
+        })
+        .await
+        .map_err(|error| folder_error(&error))?
     }
 
     async fn writing<T: Send + 'static>(
@@ -163,20 +188,58 @@ impl TantivySearch {
 }
 
 impl Inner {
-    fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+    fn payload(&self) -> Result<Option<Payload>> {
         let Some(payload) = self.index.load_metas()?.payload else { return Ok(None) };
         serde_json::from_str(&payload)
             .map(Some)
             .map_err(|error| StoreError::Unreadable { engine: "tantivy", message: error.to_string() })
     }
 
-    /// Makes what was written durable together with the checkpoint, and shown.
-    fn commit(&self, writer: &mut IndexWriter, checkpoint: &Checkpoint) -> Result<()> {
-        let payload = serde_json::to_string(checkpoint).map_err(|error| folder_error(&error))?;
+    fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        Ok(self.payload()?.map(|payload| payload.checkpoint))
+    }
+
+    fn parked(&self) -> Result<Vec<Parked>> {
+        Ok(self.payload()?.map(|payload| payload.parked).unwrap_or_default())
+    }
+
+    /// Makes what was written durable together with the payload, and shown.
+    fn commit(&self, writer: &mut IndexWriter, payload: &Payload) -> Result<()> {
+        let payload = serde_json::to_string(payload).map_err(|error| folder_error(&error))?;
         let mut commit = writer.prepare_commit()?;
         commit.set_payload(&payload);
         commit.commit()?;
         Ok(self.reader.reload()?)
+    }
+
+    fn put(&self, writer: &mut IndexWriter, batch: &Batch<Change>) -> Result<()> {
+        let held = self.payload()?;
+        batch.checkpoint.supersedes(held.as_ref().map(|held| &held.checkpoint))?;
+        let mut parked = held.map(|held| held.parked).unwrap_or_default();
+        for change in &batch.parking {
+            let (Parking::Park(Parked { stream, .. }) | Parking::Unpark(stream)) = change;
+            parked.retain(|held| held.stream != *stream);
+            if let Parking::Park(new) = change {
+                parked.push(new.clone());
+            }
+        }
+        parked.sort_by(|one, other| one.stream.cmp(&other.stream));
+        self.apply(writer, &batch.changes)?;
+        self.commit(writer, &Payload { checkpoint: batch.checkpoint.clone(), parked })
+    }
+
+    /// Over the documents that are not deleted.
+    fn sum(&self, searcher: &Searcher) -> Result<Sum> {
+        let mut sum = Sum::default();
+        for (segment, reader) in searcher.segment_readers().iter().enumerate() {
+            for document in reader.doc_ids_alive() {
+                let address = DocAddress::new(segment as u32, document);
+                let it = self.fields.read(&searcher.doc(address)?)?;
+                let canonical = serde_json::to_vec(&(it.user_id, &it.nickname, &it.name, it.position));
+                sum.add(&canonical.map_err(|error| folder_error(&error))?);
+            }
+        }
+        Ok(sum)
     }
 
     fn by_id(&self, searcher: &Searcher, user_id: PersonId) -> Result<Option<Document>> {
@@ -186,15 +249,18 @@ impl Inner {
         Ok(Some(self.fields.read(&searcher.doc(*address)?)?))
     }
 
-    fn apply(&self, writer: &IndexWriter, changes: Vec<Change>) -> Result<()> {
+    fn apply(&self, writer: &IndexWriter, changes: &[Change]) -> Result<()> {
         let searcher = self.reader.searcher();
         let mut newest: HashMap<PersonId, Document> = HashMap::new();
         for change in changes {
             let document = match change {
-                Change::Put(document) => document,
-                Change::Remove { user_id, position } => {
-                    Document { user_id, nickname: String::new(), name: String::new(), position }
-                }
+                Change::Put(document) => document.clone(),
+                Change::Remove { user_id, position } => Document {
+                    user_id: *user_id,
+                    nickname: String::new(),
+                    name: String::new(),
+                    position: *position,
+                },
             };
             let known = match newest.get(&document.user_id) {
                 Some(known) => Some(known.position),
@@ -282,30 +348,45 @@ impl ReadModel for TantivySearch {
 
     async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint> {
         self.writing(move |inner, writer| {
-            let mut checkpoint = inner.checkpoint()?.unwrap_or(fresh);
-            checkpoint.epoch += 1;
-            inner.commit(writer, &checkpoint)?;
+            let checkpoint = Checkpoint::taken_over(inner.checkpoint()?, fresh);
+            let payload = Payload { checkpoint: checkpoint.clone(), parked: inner.parked()? };
+            inner.commit(writer, &payload)?;
             Ok(checkpoint)
         })
         .await
     }
 
-    async fn write(&self, changes: Vec<Change>, checkpoint: Checkpoint) -> Result<()> {
-        self.writing(move |inner, writer| {
-            checkpoint.supersedes(inner.checkpoint()?.as_ref())?;
-            inner.apply(writer, changes)?;
-            inner.commit(writer, &checkpoint)
-        })
-        .await
+    async fn put(&self, batch: Arc<Batch<Change>>) -> Result<()> {
+        self.writing(move |inner, writer| inner.put(writer, &batch)).await
     }
 
-    async fn reset(&self, checkpoint: Checkpoint) -> Result<()> {
-        self.writing(move |inner, writer| {
-            checkpoint.supersedes(inner.checkpoint()?.as_ref())?;
-            writer.delete_all_documents()?;
-            inner.commit(writer, &checkpoint)
-        })
-        .await
+    async fn parked(&self) -> Result<Vec<Parked>> {
+        self.blocking(Inner::parked).await
+    }
+
+    /// There is nothing that a load goes without.
+    async fn index(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn summary(&self) -> Result<Summing> {
+        let (searcher, position) = self
+            .blocking(|inner| {
+                // No commit comes between the documents and their position.
+                let _writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let position = inner.checkpoint()?.map_or(0, |held| held.position);
+                Ok((inner.reader.searcher(), position))
+            })
+            .await?;
+        let this = self.clone();
+        Ok(Box::pin(async move {
+            let sum = this.blocking(move |inner| inner.sum(&searcher)).await?;
+            Ok(Summary { position, tables: BTreeMap::from([("documents".to_owned(), sum)]) })
+        }))
+    }
+
+    fn damage(&self) -> Option<String> {
+        self.0.damage.get().cloned()
     }
 }
 

@@ -9,12 +9,12 @@ use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::{Change, SessionRow, SessionState, Sessions};
 use crate::error::Result;
-use crate::sqlite::{Schema, Sqlite, event_of, id, sealed};
-use crate::{Checkpoint, ReadModel};
+use crate::sqlite::{Schema, Sqlite, event_of, id, read_model, sealed};
 
 const SCHEMA: Schema = Schema {
     version: 1,
     sql: include_str!("../../../migrations/sqlite/sessions/schema.sql"),
+    indexes: include_str!("../../../migrations/sqlite/sessions/indexes.sql"),
     tables: &["sessions"],
 };
 
@@ -29,17 +29,18 @@ const START: &str = "
 const REFRESH: &str = "
     UPDATE sessions SET generation = ?2, refreshed_at = ?3, position = ?4
     WHERE session_id = ?1 AND position <= ?4 AND ended_until IS NULL";
-/// An end is kept even of a session that is not known.
+/// An end is kept even of a session that is not known, and looks the same whether it was: so a
+/// row does not tell when what ran out was forgotten.
 const END: &str = "
     INSERT INTO sessions VALUES (?1, ?2, '', '', '', NULL, 0, 0, 0, ?3, ?4)
     ON CONFLICT (session_id) DO UPDATE SET
-        device = '', address = '', event_id = NULL, ended_until = excluded.ended_until,
+        person = excluded.person, method = '', device = '', address = '', event_id = NULL,
+        started_at = 0, refreshed_at = 0, generation = 0, ended_until = excluded.ended_until,
         position = excluded.position
     WHERE excluded.position >= position";
 const FORGET_ENDED: &str = "DELETE FROM sessions WHERE ended_until < ?1";
-const FORGET_RUN_OUT: &str = "
-    DELETE FROM sessions
-    WHERE ended_until IS NULL AND (started_at < ?1 OR refreshed_at < ?2)";
+const FORGET_OLD: &str = "DELETE FROM sessions WHERE ended_until IS NULL AND started_at < ?1";
+const FORGET_IDLE: &str = "DELETE FROM sessions WHERE ended_until IS NULL AND refreshed_at < ?1";
 const COLUMNS: &str = "
     SELECT session_id, person, method, device, address, event_id, started_at, refreshed_at,
         generation, position, ended_until
@@ -49,12 +50,12 @@ const COLUMNS: &str = "
 pub struct SqliteSessions(Sqlite);
 
 impl SqliteSessions {
-    /// Opens or makes the file.
+    /// Opens the rows in a generation's folder, or makes them.
     ///
     /// # Errors
-    /// A file that cannot be opened or is no database.
-    pub fn open(path: &Path) -> Result<Self> {
-        Sqlite::open(path, &SCHEMA).map(Self)
+    /// A file that cannot be opened or is something else.
+    pub fn open(folder: &Path) -> Result<Self> {
+        Sqlite::open(folder, &SCHEMA).map(Self)
     }
 }
 
@@ -97,29 +98,18 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
         ))?,
         Change::Forget { now, started_before, refreshed_before } => {
             tx.prepare_cached(FORGET_ENDED)?.execute([now.0])?;
-            tx.prepare_cached(FORGET_RUN_OUT)?.execute([started_before.0, refreshed_before.0])?
+            tx.prepare_cached(FORGET_OLD)?.execute([started_before.0])?;
+            tx.prepare_cached(FORGET_IDLE)?.execute([refreshed_before.0])?
         }
     };
     Ok(())
 }
 
-#[async_trait]
-impl ReadModel for SqliteSessions {
-    type Change = Change;
-
-    async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
-        self.0.checkpoint().await
-    }
-    async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint> {
-        self.0.take_over(fresh).await
-    }
-    async fn write(&self, changes: Vec<Change>, checkpoint: Checkpoint) -> Result<()> {
-        self.0.write(checkpoint, move |tx| changes.iter().try_for_each(|it| apply(tx, it))).await
-    }
-    async fn reset(&self, checkpoint: Checkpoint) -> Result<()> {
-        self.0.reset(checkpoint).await
-    }
+fn apply_all(tx: &Transaction<'_>, changes: &[Change]) -> Result<()> {
+    changes.iter().try_for_each(|change| apply(tx, change))
 }
+
+read_model!(SqliteSessions, Change, apply_all);
 
 #[async_trait]
 impl Sessions for SqliteSessions {

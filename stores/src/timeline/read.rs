@@ -18,7 +18,7 @@ const CHAT: &str = "
     FROM chats WHERE chat_id = ?1";
 const MEMBERS: &str = "
     SELECT chat_id, person, role, joined_number, marked_number, sent_number, position, marked
-    FROM members";
+    FROM members WHERE position > 0";
 const MESSAGES: &str = "
     SELECT chat_id, number, message_id, author, text, event_id, sent_at, reply_to, position
     FROM messages WHERE chat_id = ?1";
@@ -26,7 +26,7 @@ const SENT_AT: &str = "
     SELECT number, sent_at FROM messages WHERE chat_id = ?1 AND number >= ?2
     ORDER BY number LIMIT 1";
 const MARKED_SINCE: &str = "
-    SELECT person, marked_number, marked FROM members WHERE chat_id = ?1 AND marked > ?2";
+    SELECT person, marked_number, marked FROM members WHERE chat_id = ?1 AND marked > ?2 AND position > 0";
 const JOINED_SINCE: &str = "
     SELECT DISTINCT position FROM members WHERE chat_id = ?1 AND position > ?2";
 
@@ -74,14 +74,14 @@ fn chat_by_id(tx: &Transaction<'_>, chat_id: ChatId) -> Result<Option<ChatRow>> 
 
 fn member_by_id(tx: &Transaction<'_>, chat_id: ChatId, person: PersonId) -> Result<Option<MemberRow>> {
     let found = tx
-        .prepare_cached(&format!("{MEMBERS} WHERE person = ?1 AND chat_id = ?2"))?
+        .prepare_cached(&format!("{MEMBERS} AND person = ?1 AND chat_id = ?2"))?
         .query_row([person.0.as_bytes(), chat_id.0.as_bytes()], member)
         .optional()?;
     Ok(found)
 }
 
 fn members_of(tx: &Transaction<'_>, chat_id: ChatId) -> Result<Vec<MemberRow>> {
-    let mut found = tx.prepare_cached(&format!("{MEMBERS} WHERE chat_id = ?1 ORDER BY person"))?;
+    let mut found = tx.prepare_cached(&format!("{MEMBERS} AND chat_id = ?1 ORDER BY person"))?;
     let rows = found.query_map([chat_id.0.as_bytes()], member)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -220,7 +220,7 @@ impl Timeline for SqliteTimeline {
         self.0
             .read(move |tx| {
                 let mine: Vec<MemberRow> = tx
-                    .prepare_cached(&format!("{MEMBERS} WHERE person = ?1"))?
+                    .prepare_cached(&format!("{MEMBERS} AND person = ?1"))?
                     .query_map([person.0.as_bytes()], member)?
                     .collect::<rusqlite::Result<_>>()?;
                 let mut found = Vec::with_capacity(mine.len());

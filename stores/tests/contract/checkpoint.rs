@@ -1,14 +1,12 @@
 //! What every read model promises about its checkpoint.
 
-use std::sync::Arc;
-
 use stores::{ReadModel, StoreError};
 
-use crate::{at, fresh};
+use crate::{Open, at, fresh};
 
 /// The checkpoint begins at nothing, moves with the rows and survives the process.
-pub async fn moves_with_rows<M: ReadModel + ?Sized>(open: &dyn Fn() -> Arc<M>, change: M::Change) {
-    let model = open();
+pub async fn moves_with_rows<M: ReadModel + ?Sized>(open: Open<'_, M>, change: M::Change) {
+    let model = open().serving();
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), None);
     let first = model.take_over(fresh()).await.expect("taken over");
     assert_eq!((first.epoch, first.position, first.log_id), (1, 0, fresh().log_id));
@@ -16,7 +14,7 @@ pub async fn moves_with_rows<M: ReadModel + ?Sized>(open: &dyn Fn() -> Arc<M>, c
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), Some(at(7, 1)));
     drop(model);
 
-    let model = open();
+    let model = open().serving();
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), Some(at(7, 1)));
     let again = model.take_over(fresh()).await.expect("taken over");
     assert_eq!(again, at(7, 2), "a new writer goes on from what is there");
@@ -30,16 +28,6 @@ pub async fn refuses_a_stale_writer<M: ReadModel + ?Sized>(model: &M, old: M::Ch
     model.take_over(fresh()).await.expect("taken over");
     let refused = model.write(vec![stale], at(8, 1)).await;
     assert!(matches!(refused, Err(StoreError::StaleEpoch { mine: 1, theirs: 2 })), "{refused:?}");
-    let refused = model.reset(at(0, 1)).await;
-    assert!(matches!(refused, Err(StoreError::StaleEpoch { .. })), "{refused:?}");
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), Some(at(7, 2)));
     model.write(Vec::new(), at(9, 2)).await.expect("the writer of today goes on");
-}
-
-/// Empties the model. The caller sees that its rows are gone.
-pub async fn starts_anew<M: ReadModel + ?Sized>(model: &M, change: M::Change) {
-    model.take_over(fresh()).await.expect("taken over");
-    model.write(vec![change], at(7, 1)).await.expect("written");
-    model.reset(at(0, 1)).await.expect("reset");
-    assert_eq!(model.checkpoint().await.expect("a checkpoint"), Some(at(0, 1)));
 }

@@ -3,17 +3,20 @@ use std::sync::Arc;
 
 use domain::ids::{Pair, PersonId};
 use domain::views::{PersonState, Relation};
+use stores::Port;
 use stores::directory::{
     AccountRow, Change, Directory, LinkRow, LinkState, LinkedQuery, NameText, NicknameText, RelationRow,
     Seen, UserRow,
 };
 
-use crate::{Open, at, checkpoint, engines, fresh, person};
+use crate::{Open, at, checkpoint, engines, fresh, generations, person};
 
 engines!([
     the_checkpoint_moves_with_the_rows,
     a_stale_writer_changes_nothing,
-    a_reset_leaves_nothing,
+    a_generation_is_built_beside_and_switched_to,
+    a_summary_tells_rows_apart,
+    what_is_parked_is_kept,
     a_profile_is_found_by_id_and_by_nickname,
     an_edit_changes_only_what_it_names,
     each_of_two_sees_their_own_side_of_a_link,
@@ -22,8 +25,8 @@ engines!([
     lists_are_ordered_by_name_and_paged_both_ways,
     whoever_was_away_learns_what_changed,
 ]
-    sqlite => |folder: &Path| -> Arc<dyn Directory> {
-        stores::resolver::directory(&format!("sqlite:{}/d.db", folder.display())).expect("opened")
+    sqlite => |folder: &Path| -> Port<dyn Directory> {
+        stores::resolver::directory(&format!("sqlite:{}/directory", folder.display())).expect("opened")
     },
 );
 
@@ -52,7 +55,7 @@ fn blocking(a: u128, b: u128, of_a: (Relation, bool), of_b: (Relation, bool), po
 }
 
 async fn written(open: Open<'_, dyn Directory>, changes: Vec<Change>, position: u64) -> Arc<dyn Directory> {
-    let store = open();
+    let store = open().serving();
     store.take_over(fresh()).await.expect("taken over");
     store.write(changes, at(position, 1)).await.expect("written");
     store
@@ -69,20 +72,36 @@ async fn the_user(store: &dyn Directory, n: u128) -> Option<UserRow> {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Directory>) {
     checkpoint::moves_with_rows(open, Change::User(user(1, "ann", 7))).await;
-    assert_eq!(the_user(&*open(), 1).await, Some(user(1, "ann", 7)));
+    assert_eq!(the_user(&*open().serving(), 1).await, Some(user(1, "ann", 7)));
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Directory>) {
-    let store = open();
+    let store = open().serving();
     let (old, stale) = (Change::User(user(1, "ann", 7)), Change::User(user(1, "bob", 8)));
     checkpoint::refuses_a_stale_writer(&*store, old, stale).await;
     assert_eq!(the_user(&*store, 1).await, Some(user(1, "ann", 7)));
 }
 
-async fn a_reset_leaves_nothing(open: Open<'_, dyn Directory>) {
-    let store = open();
-    checkpoint::starts_anew(&*store, Change::User(user(1, "ann", 7))).await;
-    assert_eq!(the_user(&*store, 1).await, None);
+async fn a_generation_is_built_beside_and_switched_to(open: Open<'_, dyn Directory>) {
+    generations::is_built_beside_and_switched_to(
+        open,
+        Change::User(user(1, "ann", 7)),
+        Change::User(user(2, "bob", 8)),
+    )
+    .await;
+}
+
+async fn a_summary_tells_rows_apart(open: Open<'_, dyn Directory>) {
+    generations::tells_rows_apart(
+        open,
+        [Change::User(user(1, "ann", 7)), Change::User(user(2, "bob", 8))],
+        Change::User(user(1, "anna", 7)),
+    )
+    .await;
+}
+
+async fn what_is_parked_is_kept(open: Open<'_, dyn Directory>) {
+    generations::keeps_what_is_parked(open, Change::User(user(1, "ann", 7))).await;
 }
 
 async fn a_profile_is_found_by_id_and_by_nickname(open: Open<'_, dyn Directory>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use domain::live::{Ids, What};
 use stores::live::{BACKLOG, Live, Notice, Received};
 
-use crate::{Open, engines, person};
+use crate::{engines, person};
 
 engines!([
     a_notice_reaches_all_its_addressees_and_nobody_else,
@@ -26,7 +26,7 @@ fn position(received: Option<Received>) -> u64 {
     }
 }
 
-async fn a_notice_reaches_all_its_addressees_and_nobody_else(open: Open<'_, dyn Live>) {
+async fn a_notice_reaches_all_its_addressees_and_nobody_else(open: &dyn Fn() -> Arc<dyn Live>) {
     let live = open();
     let mut first = live.subscribe(person(1)).await.expect("subscribed");
     let mut again = live.subscribe(person(1)).await.expect("subscribed");
@@ -37,7 +37,7 @@ async fn a_notice_reaches_all_its_addressees_and_nobody_else(open: Open<'_, dyn 
     assert_eq!(position(second.next().await), 2, "the first was none of theirs");
 }
 
-async fn notices_come_in_order_and_none_from_before(open: Open<'_, dyn Live>) {
+async fn notices_come_in_order_and_none_from_before(open: &dyn Fn() -> Arc<dyn Live>) {
     let live = open();
     live.publish(vec![notice(1, &[1])]).await.expect("published");
     let mut subscription = live.subscribe(person(1)).await.expect("subscribed");
@@ -49,7 +49,7 @@ async fn notices_come_in_order_and_none_from_before(open: Open<'_, dyn Live>) {
     }
 }
 
-async fn a_slow_subscriber_learns_that_it_lost_some(open: Open<'_, dyn Live>) {
+async fn a_slow_subscriber_learns_that_it_lost_some(open: &dyn Fn() -> Arc<dyn Live>) {
     let live = open();
     let mut slow = live.subscribe(person(1)).await.expect("subscribed");
     let many = (1..=BACKLOG as u64 * 3).map(|position| notice(position, &[1])).collect();

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod directory;
+mod generations;
 mod live;
 mod resolver;
 mod search;
@@ -37,7 +38,7 @@ macro_rules! engines {
 pub(crate) use engines;
 
 /// Where an engine is opened.
-pub type Open<'a, Port> = &'a dyn Fn() -> std::sync::Arc<Port>;
+pub type Open<'a, M> = &'a dyn Fn() -> stores::Port<M>;
 
 pub fn at(position: u64, epoch: u64) -> Checkpoint {
     Checkpoint { position, epoch, event_id: Some(event(position)), ..fresh() }

@@ -1,21 +1,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use stores::Port;
 use stores::search::{CANDIDATES, Change, Document, Search, SearchQuery};
 
-use crate::{Open, at, checkpoint, engines, fresh, person};
+use crate::{Open, at, checkpoint, engines, fresh, generations, person};
 
 engines!([
     the_checkpoint_moves_with_the_rows,
     a_stale_writer_changes_nothing,
-    a_reset_leaves_nothing,
+    a_generation_is_built_beside_and_switched_to,
+    a_summary_tells_rows_apart,
+    what_is_parked_is_kept,
     people_are_found_by_prefix_typo_and_id,
     whatever_the_ranking_takes_is_found,
     a_changed_name_is_found_and_the_old_one_is_not,
     an_old_change_written_again_changes_nothing,
     a_crowd_does_not_hide_the_exact_one,
 ]
-    tantivy => |folder: &Path| -> Arc<dyn Search> {
+    tantivy => |folder: &Path| -> Port<dyn Search> {
         stores::resolver::search(&format!("tantivy:{}/i", folder.display())).expect("opened")
     },
 );
@@ -29,7 +32,7 @@ fn put(n: u128, nickname: &str, name: &str, position: u64) -> Change {
 }
 
 async fn written(open: Open<'_, dyn Search>, changes: Vec<Change>, position: u64) -> Arc<dyn Search> {
-    let store = open();
+    let store = open().serving();
     store.take_over(fresh()).await.expect("taken over");
     store.write(changes, at(position, 1)).await.expect("written");
     store
@@ -44,21 +47,31 @@ async fn found(store: &dyn Search, query: &str) -> Vec<String> {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Search>) {
     checkpoint::moves_with_rows(open, put(1, "ann", "Ann", 7)).await;
-    assert_eq!(found(&*open(), "ann").await, ["ann"]);
+    assert_eq!(found(&*open().serving(), "ann").await, ["ann"]);
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Search>) {
-    let store = open();
+    let store = open().serving();
     checkpoint::refuses_a_stale_writer(&*store, put(1, "ann", "", 7), put(2, "anna", "", 8)).await;
     assert_eq!(found(&*store, "ann").await, ["ann"]);
 }
 
-async fn a_reset_leaves_nothing(open: Open<'_, dyn Search>) {
-    let store = open();
-    checkpoint::starts_anew(&*store, put(1, "ann", "", 7)).await;
-    assert!(found(&*store, "ann").await.is_empty());
-    store.write(vec![put(1, "ann", "", 3)], at(3, 1)).await.expect("written");
-    assert_eq!(found(&*store, "ann").await, ["ann"], "and it can be filled again");
+async fn a_generation_is_built_beside_and_switched_to(open: Open<'_, dyn Search>) {
+    generations::is_built_beside_and_switched_to(open, put(1, "ann", "Ann", 7), put(2, "bob", "Bob", 8))
+        .await;
+}
+
+async fn a_summary_tells_rows_apart(open: Open<'_, dyn Search>) {
+    generations::tells_rows_apart(
+        open,
+        [put(1, "ann", "Ann", 7), put(2, "bob", "Bob", 8)],
+        put(1, "anna", "Ann", 7),
+    )
+    .await;
+}
+
+async fn what_is_parked_is_kept(open: Open<'_, dyn Search>) {
+    generations::keeps_what_is_parked(open, put(1, "ann", "Ann", 7)).await;
 }
 
 async fn people_are_found_by_prefix_typo_and_id(open: Open<'_, dyn Search>) {

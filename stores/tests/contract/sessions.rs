@@ -1,21 +1,23 @@
 use std::path::Path;
-use std::sync::Arc;
 
 use domain::Timestamp;
+use stores::Port;
 use stores::sessions::{Change, SessionRow, SessionState, Sessions};
 
-use crate::{Open, at, checkpoint, engines, fresh, person, sealed, session};
+use crate::{Open, at, checkpoint, engines, fresh, generations, person, sealed, session};
 
 engines!([
     the_checkpoint_moves_with_the_rows,
     a_stale_writer_changes_nothing,
-    a_reset_leaves_nothing,
+    a_generation_is_built_beside_and_switched_to,
+    a_summary_tells_rows_apart,
+    what_is_parked_is_kept,
     a_session_lives_until_it_ends,
     an_old_change_written_again_changes_nothing,
     what_ran_out_is_forgotten,
 ]
-    sqlite => |folder: &Path| -> Arc<dyn Sessions> {
-        stores::resolver::sessions(&format!("sqlite:{}/s.db", folder.display())).expect("opened")
+    sqlite => |folder: &Path| -> Port<dyn Sessions> {
+        stores::resolver::sessions(&format!("sqlite:{}/sessions", folder.display())).expect("opened")
     },
 );
 
@@ -43,23 +45,34 @@ async fn state(store: &dyn Sessions, n: u128) -> SessionState {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Sessions>) {
     checkpoint::moves_with_rows(open, Change::Started(started(1, 7))).await;
-    assert_eq!(state(&*open(), 1).await, SessionState::Live(started(1, 7)));
+    assert_eq!(state(&*open().serving(), 1).await, SessionState::Live(started(1, 7)));
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Sessions>) {
-    let store = open();
+    let store = open().serving();
     checkpoint::refuses_a_stale_writer(&*store, Change::Started(started(1, 7)), ended(1, 8)).await;
     assert_eq!(state(&*store, 1).await, SessionState::Live(started(1, 7)));
 }
 
-async fn a_reset_leaves_nothing(open: Open<'_, dyn Sessions>) {
-    let store = open();
-    checkpoint::starts_anew(&*store, Change::Started(started(1, 7))).await;
-    assert_eq!(state(&*store, 1).await, SessionState::Unknown);
+async fn a_generation_is_built_beside_and_switched_to(open: Open<'_, dyn Sessions>) {
+    generations::is_built_beside_and_switched_to(open, Change::Started(started(1, 7)), ended(2, 8)).await;
+}
+
+async fn a_summary_tells_rows_apart(open: Open<'_, dyn Sessions>) {
+    generations::tells_rows_apart(
+        open,
+        [Change::Started(started(1, 7)), ended(2, 8)],
+        Change::Started(SessionRow { generation: 9, ..started(1, 7) }),
+    )
+    .await;
+}
+
+async fn what_is_parked_is_kept(open: Open<'_, dyn Sessions>) {
+    generations::keeps_what_is_parked(open, Change::Started(started(1, 7))).await;
 }
 
 async fn a_session_lives_until_it_ends(open: Open<'_, dyn Sessions>) {
-    let store = open();
+    let store = open().serving();
     store.take_over(fresh()).await.expect("taken over");
     let changes = vec![
         Change::Started(started(1, 1)),
@@ -81,7 +94,7 @@ async fn a_session_lives_until_it_ends(open: Open<'_, dyn Sessions>) {
 }
 
 async fn an_old_change_written_again_changes_nothing(open: Open<'_, dyn Sessions>) {
-    let store = open();
+    let store = open().serving();
     store.take_over(fresh()).await.expect("taken over");
     let refreshed =
         Change::Refreshed { session_id: session(2), generation: 2, at: Timestamp(9), position: 4 };
@@ -96,7 +109,7 @@ async fn an_old_change_written_again_changes_nothing(open: Open<'_, dyn Sessions
 }
 
 async fn what_ran_out_is_forgotten(open: Open<'_, dyn Sessions>) {
-    let store = open();
+    let store = open().serving();
     store.take_over(fresh()).await.expect("taken over");
     let forget = |now| Change::Forget {
         now: Timestamp(now),

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use domain::Timestamp;
 use domain::ids::MessageId;
 use domain::views::{ChatKind, Role};
+use stores::Port;
 use stores::timeline::{Change, Changed, FeedEntry, Keep, MessageQuery, MessageRow, Timeline};
 use uuid::Uuid;
 
-use crate::{Open, at, chat, checkpoint, engines, fresh, person, sealed};
+use crate::{Open, at, chat, checkpoint, engines, fresh, generations, person, sealed};
 
 engines!([
     the_checkpoint_moves_with_the_rows,
     a_stale_writer_changes_nothing,
-    a_reset_leaves_nothing,
+    a_generation_is_built_beside_and_switched_to,
+    a_summary_tells_rows_apart,
+    what_is_parked_is_kept,
     a_chat_begins_empty_and_is_its_members_alone,
     unread_is_what_others_sent_since_one_read_or_wrote,
     a_mark_never_goes_back,
@@ -22,8 +25,8 @@ engines!([
     the_feed_tells_what_came_after_a_position,
     an_old_change_written_again_changes_nothing,
 ]
-    sqlite => |folder: &Path| -> Arc<dyn Timeline> {
-        stores::resolver::timeline(&format!("sqlite:{}/t.db", folder.display())).expect("opened")
+    sqlite => |folder: &Path| -> Port<dyn Timeline> {
+        stores::resolver::timeline(&format!("sqlite:{}/timeline", folder.display())).expect("opened")
     },
 );
 
@@ -68,7 +71,7 @@ fn read(who: u128, number: u64, position: u64) -> Change {
 }
 
 async fn written(open: Open<'_, dyn Timeline>, changes: Vec<Change>, position: u64) -> Arc<dyn Timeline> {
-    let store = open();
+    let store = open().serving();
     store.take_over(fresh()).await.expect("taken over");
     store.write(changes, at(position, 1)).await.expect("written");
     store
@@ -81,11 +84,11 @@ async fn unread(store: &dyn Timeline, who: u128) -> (u64, u64) {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Timeline>) {
     checkpoint::moves_with_rows(open, created(1, 7).swap_remove(0)).await;
-    assert!(open().chat(chat(1)).await.expect("an answer").is_some());
+    assert!(open().serving().chat(chat(1)).await.expect("an answer").is_some());
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Timeline>) {
-    let store = open();
+    let store = open().serving();
     let old = created(1, 7).swap_remove(0);
     checkpoint::refuses_a_stale_writer(&*store, old, sent(1, 1, 8)).await;
     let found = store.chat(chat(1)).await.expect("an answer").expect("a chat");
@@ -93,10 +96,21 @@ async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Timeline>) {
     assert_eq!(store.message(chat(1), 1).await.expect("an answer"), None);
 }
 
-async fn a_reset_leaves_nothing(open: Open<'_, dyn Timeline>) {
-    let store = open();
-    checkpoint::starts_anew(&*store, created(1, 7).swap_remove(0)).await;
-    assert_eq!(store.chat(chat(1)).await.expect("an answer"), None);
+async fn a_generation_is_built_beside_and_switched_to(open: Open<'_, dyn Timeline>) {
+    generations::is_built_beside_and_switched_to(open, created(1, 7).swap_remove(0), sent(1, 1, 8)).await;
+}
+
+async fn a_summary_tells_rows_apart(open: Open<'_, dyn Timeline>) {
+    generations::tells_rows_apart(
+        open,
+        [created(1, 7).swap_remove(0), sent(1, 1, 8)],
+        Change::Sent(MessageRow { author: person(2), ..message(1, 1, 8) }),
+    )
+    .await;
+}
+
+async fn what_is_parked_is_kept(open: Open<'_, dyn Timeline>) {
+    generations::keeps_what_is_parked(open, created(1, 7).swap_remove(0)).await;
 }
 
 async fn a_chat_begins_empty_and_is_its_members_alone(open: Open<'_, dyn Timeline>) {

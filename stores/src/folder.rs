@@ -1,0 +1,296 @@
+//! Generations of an embedded engine: a folder a port, in it a folder a generation, and `CURRENT`,
+//! which names the one that is served.
+//!
+//! One process has the folder (it holds the data folder's lock), so writers within it are told
+//! apart here, by an epoch.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::Checkpoint;
+use crate::error::{Result, StoreError};
+use crate::read_model::ReadModel;
+use crate::shelf::{Asked, Generation, Held, Shelf};
+
+const CURRENT: &str = "CURRENT";
+/// Beside the rows of a generation that is being built: how it was asked for.
+const ASKED: &str = "asked.json";
+const DAMAGED: &str = "damaged";
+
+type Open<M> = Arc<dyn Fn(&Path) -> Result<Arc<M>> + Send + Sync>;
+
+/// The generations in one folder.
+pub(crate) struct Folder<M: ?Sized> {
+    path: PathBuf,
+    open: Open<M>,
+    serving: RwLock<Numbered<M>>,
+    /// Held while the pointer or a writer changes.
+    state: Mutex<State<M>>,
+}
+
+struct Numbered<M: ?Sized> {
+    number: u64,
+    model: Arc<M>,
+}
+
+impl<M: ?Sized> Clone for Numbered<M> {
+    fn clone(&self) -> Self {
+        Self { number: self.number, model: self.model.clone() }
+    }
+}
+
+struct State<M: ?Sized> {
+    epoch: u64,
+    building: Option<(Numbered<M>, Asked)>,
+    left: Vec<u64>,
+}
+
+impl<M: ?Sized> State<M> {
+    fn fence(&self, epoch: u64) -> Result<()> {
+        if self.epoch > epoch {
+            return Err(StoreError::StaleEpoch { mine: epoch, theirs: self.epoch });
+        }
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Engine { engine: "folder", message: format!("{}: {error}", path.display()) }
+}
+
+impl<M: ReadModel + ?Sized> Folder<M> {
+    /// Opens the folder, or makes it with an empty first generation. `open` opens the rows in a
+    /// generation's folder, or makes them.
+    ///
+    /// # Errors
+    /// A folder that cannot be used. A generation whose rows are no such rows is set aside.
+    pub fn open(path: &Path, open: impl Fn(&Path) -> Result<Arc<M>> + Send + Sync + 'static) -> Result<Self> {
+        let open: Open<M> = Arc::new(open);
+        fs::create_dir_all(path).map_err(|error| failed(path, &error))?;
+        let numbers = numbers(path)?;
+        let current = current(path)?.filter(|number| numbers.contains(number));
+        let serving = match current {
+            Some(number) => match open(&path.join(number.to_string())) {
+                Ok(model) => Some(Numbered { number, model }),
+                Err(error @ (StoreError::Damaged { .. } | StoreError::Unreadable { .. })) => {
+                    set_aside(path, number, &error)?;
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+            None => None,
+        };
+        let begun_anew = serving.is_none();
+        let serving = match serving {
+            Some(serving) => serving,
+            None => {
+                let number = numbers.last().copied().unwrap_or(0) + 1;
+                let model = make(path, number, &open)?;
+                point(path, number)?;
+                Numbered { number, model }
+            }
+        };
+        let mut building = None;
+        for number in numbers {
+            let folder = path.join(number.to_string());
+            if number > serving.number && building.is_none() && !begun_anew {
+                building = resume(&folder, number, &open);
+            }
+            let kept = building.as_ref().is_some_and(|(it, _)| it.number == number);
+            if number != serving.number && !kept {
+                remove(&folder)?;
+            }
+        }
+        let state = Mutex::new(State { epoch: 0, building, left: Vec::new() });
+        Ok(Self { path: path.to_owned(), open, serving: RwLock::new(serving), state })
+    }
+
+    fn now(&self) -> Numbered<M> {
+        self.serving.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn folder(&self, number: u64) -> PathBuf {
+        self.path.join(number.to_string())
+    }
+
+    async fn remove(&self, number: u64) -> Result<()> {
+        let folder = self.folder(number);
+        blocking(move || remove(&folder)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let stopped =
+        |error: tokio::task::JoinError| StoreError::Engine { engine: "folder", message: error.to_string() };
+    tokio::task::spawn_blocking(act).await.map_err(stopped)?
+}
+
+/// The generations that have a folder, in order. What was set aside by an earlier start goes: it
+/// may hold names in clear, and is of no more use.
+fn numbers(path: &Path) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(path).map_err(|error| failed(path, &error))? {
+        let entry = entry.map_err(|error| failed(path, &error))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        match name.split_once('.') {
+            Some((number, DAMAGED)) if number.parse::<u64>().is_ok() => remove(&entry.path())?,
+            _ => numbers.extend(name.parse::<u64>().ok()),
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn current(path: &Path) -> Result<Option<u64>> {
+    let file = path.join(CURRENT);
+    match fs::read_to_string(&file) {
+        Ok(text) => Ok(text.trim().parse().ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Ok(None),
+        Err(error) => Err(failed(&file, &error)),
+    }
+}
+
+/// Points to a generation, durably: whoever opens the folder finds the old one or the new one.
+fn point(path: &Path, number: u64) -> Result<()> {
+    let next = path.join("CURRENT.next");
+    let written = || {
+        let mut file = File::create(&next)?;
+        writeln!(file, "{number}")?;
+        file.sync_all()?;
+        fs::rename(&next, path.join(CURRENT))?;
+        File::open(path)?.sync_all()
+    };
+    written().map_err(|error| failed(path, &error))
+}
+
+fn make<M: ?Sized>(path: &Path, number: u64, open: &Open<M>) -> Result<Arc<M>> {
+    let folder = path.join(number.to_string());
+    fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+    open(&folder)
+}
+
+fn set_aside(path: &Path, number: u64, error: &StoreError) -> Result<()> {
+    let aside = path.join(format!("{number}.{DAMAGED}"));
+    tracing::error!(folder = %path.display(), number, %error, "rows are damaged: set aside, and made anew from the log");
+    fs::rename(path.join(number.to_string()), &aside).map_err(|error| failed(&aside, &error))
+}
+
+/// A generation that was being built, if it can be gone on with.
+fn resume<M: ?Sized>(folder: &Path, number: u64, open: &Open<M>) -> Option<(Numbered<M>, Asked)> {
+    let asked = fs::read(folder.join(ASKED)).ok()?;
+    let asked = serde_json::from_slice(&asked).ok()?;
+    match open(folder) {
+        Ok(model) => Some((Numbered { number, model }, asked)),
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "a rebuild cannot go on: ask for it again");
+            None
+        }
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(folder, &error)),
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl<M: ReadModel + ?Sized> Shelf<M> for Folder<M> {
+    fn serving(&self) -> Arc<M> {
+        self.now().model
+    }
+
+    async fn take_over(&self, fresh: Checkpoint) -> Result<Held<M>> {
+        let mut state = self.state.lock().await;
+        for number in std::mem::take(&mut state.left) {
+            self.remove(number).await?;
+        }
+        let Numbered { number, model } = self.now();
+        let held = model.checkpoint().await;
+        let mut epoch = state.epoch;
+        if let Ok(Some(held)) = &held {
+            epoch = epoch.max(held.epoch);
+        }
+        if let Some((building, _)) = &state.building
+            && let Some(held) = building.model.checkpoint().await?
+        {
+            epoch = epoch.max(held.epoch);
+        }
+        let take = async |number, model: Arc<M>| {
+            let fresh = Checkpoint { generation: number, epoch, ..fresh.clone() };
+            let checkpoint = model.take_over(fresh).await?;
+            Ok(Generation { number, model, checkpoint })
+        };
+        let serving = match held {
+            Ok(_) => take(number, model).await,
+            Err(error) => Err(error),
+        };
+        // An engine that is away is asked again; only what lasts is told of.
+        let serving = match serving {
+            Err(error @ StoreError::Engine { .. }) => return Err(error),
+            serving => serving,
+        };
+        let building = match &state.building {
+            Some((it, asked)) => Some((take(it.number, it.model.clone()).await?, *asked)),
+            None => None,
+        };
+        state.epoch = epoch + 1;
+        Ok(Held { epoch: state.epoch, number, serving, building })
+    }
+
+    async fn begin(&self, fresh: Checkpoint, epoch: u64, asked: Asked) -> Result<Generation<M>> {
+        let mut state = self.state.lock().await;
+        state.fence(epoch)?;
+        if let Some((old, _)) = state.building.take() {
+            self.remove(old.number).await?;
+        }
+        let (path, open) = (self.path.clone(), self.open.clone());
+        let (number, model) = blocking(move || {
+            let number = numbers(&path)?.last().copied().unwrap_or(0) + 1;
+            let folder = path.join(number.to_string());
+            let model = make(&path, number, &open)?;
+            let asked = serde_json::to_vec(&asked).unwrap_or_default();
+            fs::write(folder.join(ASKED), asked).map_err(|error| failed(&folder, &error))?;
+            Ok((number, model))
+        })
+        .await?;
+        let fresh = Checkpoint { generation: number, epoch: epoch.saturating_sub(1), ..fresh };
+        let checkpoint = model.take_over(fresh).await?;
+        state.building = Some((Numbered { number, model: model.clone() }, asked));
+        Ok(Generation { number, model, checkpoint })
+    }
+
+    async fn switch(&self, number: u64, epoch: u64) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.fence(epoch)?;
+        let next = match &state.building {
+            Some((it, _)) if it.number == number => it.clone(),
+            _ => return Err(StoreError::Refused(format!("generation {number} is not being built"))),
+        };
+        let path = self.path.clone();
+        blocking(move || point(&path, number)).await?;
+        state.building = None;
+        let old = std::mem::replace(&mut *self.serving.write().unwrap_or_else(PoisonError::into_inner), next);
+        state.left.push(old.number);
+        Ok(())
+    }
+
+    async fn discard(&self, number: u64, epoch: u64) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.fence(epoch)?;
+        if self.now().number == number {
+            return Err(StoreError::Refused(format!("generation {number} is served")));
+        }
+        state.building.take_if(|(it, _)| it.number == number);
+        state.left.retain(|left| *left != number);
+        self.remove(number).await
+    }
+}
