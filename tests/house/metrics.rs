@@ -110,7 +110,8 @@ async fn the_page_moves_by_what_was_done_and_names_nobody() {
     let chat_id = ann.chat_with(&api, &bob).await;
     let before = read(&page(&api).await);
 
-    // Three messages, one of them asked twice; one that is refused; one sign-in that is, too.
+    // Three messages, one of them asked twice; one that is refused; a wish that is fulfilled already; a sign-in that is
+    // refused.
     for text in ["one", "two"] {
         ann.say(&api, chat_id, text).await;
     }
@@ -121,6 +122,7 @@ async fn the_page_moves_by_what_was_done_and_names_nobody() {
         .command("send", Some(key), &Send { text: "four".to_owned(), ..third })
         .await
         .problem(422, "key-reused");
+    ann.on(&api).done::<Done>("add", &bob.whom()).await;
     let wrong = Authorize { email: ann.email.clone(), password: Secret("not it at all".to_owned()) };
     api.command("authorize", None, &wrong).await.problem(401, "bad-credentials");
     let _socket = open_socket(&letopis, &bob).await;
@@ -134,6 +136,7 @@ async fn the_page_moves_by_what_was_done_and_names_nobody() {
         ("letopis_commands_total{operation=\"send\",outcome=\"done\"}", 3.0),
         ("letopis_commands_total{operation=\"send\",outcome=\"repeated\"}", 1.0),
         ("letopis_commands_total{operation=\"send\",outcome=\"key-reused\"}", 1.0),
+        ("letopis_commands_total{operation=\"add\",outcome=\"unchanged\"}", 1.0),
         ("letopis_command_seconds_count{operation=\"send\"}", 5.0),
         ("letopis_batch_events_sum", 3.0),
         ("letopis_http_requests_total{method=\"POST\",route=\"/command/v1/send\",status=\"200\"}", 4.0),
