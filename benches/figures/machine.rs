@@ -1,0 +1,158 @@
+//! The machine: what it is, and whether somebody else was using it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// More than this share of the CPUs taken by others, and the row says so.
+const OTHERS: f64 = 0.10;
+/// One spin takes about so many rounds of mixing; some 50 ms.
+const SPIN: u64 = 40_000_000;
+
+/// CPU time in clock ticks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ticks {
+    /// Of all CPUs, since the start of the machine.
+    all: u64,
+    busy: u64,
+    /// Of our own processes.
+    own: u64,
+}
+
+/// Tells our own work from that of others.
+pub struct Machine {
+    /// Processes whose children are ours too.
+    roots: Vec<u32>,
+    fastest_spin: Option<Duration>,
+}
+
+/// A stretch of time that is looked at.
+pub struct Watch(Ticks);
+
+impl Machine {
+    /// `roots` beside this process: servers that others have started for us.
+    pub fn new(roots: Vec<u32>) -> Self {
+        Self { roots, fastest_spin: None }
+    }
+
+    pub fn cpus() -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+
+    pub fn model() -> String {
+        let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        model.map_or("an unknown CPU".into(), |(_, model)| model.trim().to_owned())
+    }
+
+    pub fn memory() -> String {
+        let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let kib = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+        kib.map_or("unknown".into(), |kib: u64| format!("{} GB", kib.div_ceil(1_000_000)))
+    }
+
+    pub fn kernel() -> String {
+        fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+    }
+
+    /// Load of the last minute, and how long all CPUs together take for a fixed piece of work
+    /// against the fastest time seen.
+    pub fn state(&mut self) -> String {
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split_whitespace().next().unwrap_or("?").to_owned();
+        let took = spin_all();
+        let fastest = self.fastest_spin.map_or(took, |fastest| fastest.min(took));
+        self.fastest_spin = Some(fastest);
+        let slower = took.as_secs_f64() / fastest.as_secs_f64();
+        format!("load {load}, a fixed piece of work takes {slower:.2} of its best time")
+    }
+
+    pub fn watch(&self) -> Watch {
+        Watch(self.ticks())
+    }
+
+    /// What is to be said of the stretch since the watch began, if others took part in it.
+    pub fn others(&self, watch: &Watch) -> Option<String> {
+        let (before, now) = (watch.0, self.ticks());
+        let all = now.all.saturating_sub(before.all).max(1);
+        let busy = now.busy.saturating_sub(before.busy);
+        let own = now.own.saturating_sub(before.own);
+        let share = busy.saturating_sub(own) as f64 / all as f64;
+        (share > OTHERS).then(|| format!("NOT IDLE: others took {:.0} % of the CPUs", share * 100.0))
+    }
+
+    fn ticks(&self) -> Ticks {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        let fields: Vec<u64> =
+            line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; interrupts belong to nobody, and what the
+        // hypervisor steals belongs to others.
+        let field = |index: usize| fields.get(index).copied().unwrap_or(0);
+        Ticks {
+            all: fields.iter().take(8).sum(),
+            busy: field(0) + field(1) + field(2) + field(7),
+            own: self.own_ticks(),
+        }
+    }
+
+    /// Of this process, the roots, the kernel's threads, and all who descend from them. A process
+    /// that has ended is counted in its parent, which has waited for it.
+    fn own_ticks(&self) -> u64 {
+        const KERNEL: u32 = 2;
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        let mut times: HashMap<u32, u64> = HashMap::new();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            let Some((parent, ticks)) = process(id) else { continue };
+            children.entry(parent).or_default().push(id);
+            times.insert(id, ticks);
+        }
+        let mut open = vec![std::process::id(), KERNEL];
+        open.extend(&self.roots);
+        let mut seen = HashSet::new();
+        let mut own = 0;
+        while let Some(id) = open.pop() {
+            if seen.insert(id) {
+                own += times.get(&id).copied().unwrap_or(0);
+                open.extend(children.get(&id).into_iter().flatten());
+            }
+        }
+        own
+    }
+}
+
+/// Parent, and CPU time with that of the children that were waited for.
+fn process(id: u32) -> Option<(u32, u64)> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some((fields.get(1)?.parse().ok()?, (11..15).filter_map(number).sum()))
+}
+
+/// The parent of a process.
+pub fn parent_of(id: u32) -> Option<u32> {
+    process(id).map(|(parent, _)| parent)
+}
+
+fn spin_all() -> Duration {
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for seed in 0..Machine::cpus() as u64 {
+            scope.spawn(move || {
+                let mut mixed = seed;
+                for _ in 0..SPIN {
+                    mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_add(1);
+                }
+                black_box(mixed)
+            });
+        }
+    });
+    began.elapsed()
+}

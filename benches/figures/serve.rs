@@ -1,0 +1,196 @@
+//! The release binary as a process, and a client that costs next to nothing.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::house::Engine;
+
+/// The longest that a start may take; projections may have to be built.
+const PATIENCE: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A running `letopis serve`, without limits, on a free port of loopback. Dropping it kills it.
+pub struct Letopis {
+    child: Child,
+    pub address: SocketAddr,
+    folder: PathBuf,
+}
+
+/// Memory of a process, in MB (1,000,000 bytes).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    pub rss: f64,
+    /// Shared pages counted by share.
+    pub pss: f64,
+    pub highest_rss: f64,
+}
+
+fn command(folder: &Path, engine: &Engine) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_letopis"));
+    command.env_clear().env("LETOPIS_DATA", folder).env("NO_COLOR", "1");
+    if let Engine::Postgres(url) = engine {
+        command.env("LETOPIS_LOG_URL", url);
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Letopis {
+    /// Starts it, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it does not start; what it said is in the text.
+    pub async fn start(folder: &Path, engine: &Engine) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let log = folder.join("stderr.txt");
+        let mut child = command(folder, engine)
+            .env("LETOPIS_LISTEN", "127.0.0.1:0")
+            .env("LETOPIS_RATE_LIMIT", "off")
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()?;
+        let began = Instant::now();
+        let address = loop {
+            let said = std::fs::read_to_string(&log)?;
+            if let Some(status) = child.try_wait()? {
+                bail!("letopis ended with {status}:\n{said}");
+            }
+            // "… serving http://127.0.0.1:4711 on 127.0.0.1:4711"
+            let line = said.lines().find(|line| line.contains("serving http"));
+            if let Some(address) = line.and_then(|line| line.split_once(" on ")?.1.split_whitespace().next())
+            {
+                break address.parse()?;
+            }
+            ensure!(began.elapsed() < PATIENCE, "letopis does not serve:\n{said}");
+            tokio::time::sleep(LOOK).await;
+        };
+        let letopis = Self { child, address, folder: folder.to_owned() };
+        let mut connection = Connection::open(letopis.address).await?;
+        while connection.ask(&get("/readyz", None, None)).await?.0 != 200 {
+            ensure!(began.elapsed() < PATIENCE, "letopis does not become ready:\n{}", letopis.said());
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(letopis)
+    }
+
+    /// What it has written to stderr.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.join("stderr.txt")).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// If it does not end by itself.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().context("letopis has ended by itself")?;
+        let asked = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
+        ensure!(asked.success(), "letopis has ended by itself:\n{}", self.said());
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        let status = ended.context("letopis does not stop")??;
+        ensure!(status.success(), "letopis ended with {status}:\n{}", self.said());
+        Ok(())
+    }
+
+    /// # Errors
+    /// If it has ended.
+    pub fn memory(&self) -> anyhow::Result<Memory> {
+        let id = self.child.id().context("letopis has ended by itself")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let rollup = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            kib.map(|kib| kib * 1_024.0 / 1e6).with_context(|| format!("no {name} in /proc/{id}"))
+        };
+        Ok(Memory {
+            rss: field(&status, "VmRSS:")?,
+            pss: field(&rollup, "Pss:")?,
+            highest_rss: field(&status, "VmHWM:")?,
+        })
+    }
+
+    /// Runs a subcommand on the folder that this one serves; what it printed.
+    ///
+    /// # Errors
+    /// If it ends with anything but 0.
+    pub async fn run(&self, words: &[&str]) -> anyhow::Result<String> {
+        let output = command(&self.folder, &Engine::Sqlite).args(words).output().await?;
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "letopis {}: {}\n{said}", words.join(" "), output.status);
+        Ok(said)
+    }
+}
+
+/// A GET as bytes.
+pub fn get(path: &str, token: Option<&str>, position: Option<u64>) -> Vec<u8> {
+    let mut request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
+    if let Some(token) = token {
+        request.push_str(&format!("authorization: Bearer {token}\r\n"));
+    }
+    if let Some(position) = position {
+        request.push_str(&format!("x-letopis-position: {position}\r\n"));
+    }
+    request.push_str("\r\n");
+    request.into_bytes()
+}
+
+/// One kept-alive connection: one request, one answer.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// # Errors
+    /// If nobody listens.
+    pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; 16 * 1_024] })
+    }
+
+    /// Status and body of the answer.
+    ///
+    /// # Errors
+    /// A connection that breaks, or an answer that is not HTTP/1.1 with a length.
+    pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
+        self.stream.write_all(request).await?;
+        let mut held = 0;
+        let (status, body, length) = loop {
+            held += self.fill(held).await?;
+            let Some(end) = find(&self.buffer[..held], b"\r\n\r\n") else { continue };
+            let head = std::str::from_utf8(&self.buffer[..end])?;
+            let status = head.get(9..12).and_then(|code| code.parse().ok()).context("not HTTP")?;
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+            });
+            break (status, end + 4, length.context("an answer without a length")?);
+        };
+        while held < body + length {
+            held += self.fill(held).await?;
+        }
+        Ok((status, &self.buffer[body..body + length]))
+    }
+
+    async fn fill(&mut self, held: usize) -> anyhow::Result<usize> {
+        if held == self.buffer.len() {
+            self.buffer.resize(held * 2, 0);
+        }
+        let read = self.stream.read(&mut self.buffer[held..]).await?;
+        ensure!(read > 0, "the connection was closed");
+        Ok(read)
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
