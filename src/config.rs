@@ -9,6 +9,7 @@ use command_api::passwords::Hashing;
 use ipnet::IpNet;
 use stores::Urls;
 
+use crate::commands;
 use crate::gateway::PublicUrl;
 
 /// A messenger whose every state is a replay of its chronicle.
@@ -21,10 +22,22 @@ pub struct Cli {
     pub config: Config,
 }
 
-#[derive(Clone, Copy, Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// Everything in one process (the default).
     Serve,
+    /// What is made of the log: how far it is, building it anew, what is parked.
+    #[command(subcommand)]
+    Projections(commands::Projections),
+    /// The log itself: whether it keeps its promises.
+    #[command(subcommand)]
+    Log(commands::Log),
+    /// Looks at everything an operator would look at, and says what to do.
+    Doctor {
+        /// One JSON object instead of lines for people.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

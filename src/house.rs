@@ -142,7 +142,11 @@ fn master_key(file: &Path, is_new: bool, entropy: &dyn Entropy) -> anyhow::Resul
     Ok(read_master_key(file)?)
 }
 
-async fn lock(path: &Path) -> anyhow::Result<File> {
+/// Takes the lock; waits for whoever is about to let go of it.
+///
+/// # Errors
+/// Another process keeps it.
+pub async fn lock(path: &Path) -> anyhow::Result<File> {
     let file = File::options()
         .create(true)
         .truncate(false)

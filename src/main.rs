@@ -1,7 +1,9 @@
 //! The one binary: reads the configuration, wires the parts together, serves.
 
 mod app;
+mod commands;
 mod config;
+mod control;
 mod gateway;
 mod health;
 mod house;
@@ -11,19 +13,32 @@ mod metrics;
 mod serve;
 mod telemetry;
 
-use clap::Parser;
+use std::process::ExitCode;
 
+use clap::{CommandFactory, FromArgMatches};
+
+use commands::Ended;
 use config::{Cli, Command};
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> anyhow::Result<ExitCode> {
+    // An option may stand before or after the subcommand.
+    let options = Cli::command().mut_args(|option| option.global(true));
+    let cli = Cli::from_arg_matches(&options.get_matches()).unwrap_or_else(|error| error.exit());
     let command = cli.command.unwrap_or(Command::Serve);
     let telemetry = telemetry::start(matches!(command, Command::Serve))?;
     config::refuse_what_is_not_there_yet()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = match command {
-        Command::Serve => runtime.block_on(serve::serve(cli.config)),
-    };
+    let done = runtime.block_on(async {
+        match command {
+            Command::Serve => serve::serve(cli.config).await.map(|()| Ended::Well),
+            Command::Projections(what) => commands::projections::run(&cli.config, what).await,
+            Command::Log(what) => commands::log::run(&cli.config, what).await,
+            Command::Doctor { json } => commands::doctor::run(&cli.config, json).await,
+        }
+    });
     telemetry.stop();
-    done
+    Ok(match done? {
+        Ended::Well => ExitCode::SUCCESS,
+        Ended::Badly => ExitCode::FAILURE,
+    })
 }

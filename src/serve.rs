@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::config::{Config, Switch};
+use crate::control::{self, Desk, Who};
 use crate::gateway::credentials::Credentials;
 use crate::gateway::ports::{self, SessionRows, SocketStanding};
 use crate::gateway::standing::Standing;
@@ -92,8 +93,20 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .merge(app::routes());
     let router = gateway::layer(gate(&config, public.clone(), tokens, standing, clock, entropy), router);
 
-    tracing::info!(%log_id, position = head.position, "serving {} on {bound}", public.origin);
     let listening = CancellationToken::new();
+    let desk = Desk {
+        projections: projecting.handle(),
+        who: Who {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            log_id,
+            listen: bound.to_string(),
+            head: head.position,
+        },
+        head: log.watch(),
+    };
+    let control = control::listen(&config.data, desk, listening.clone())?;
+    tracing::info!(%log_id, position = head.position, "serving {} on {bound}", public.origin);
     let serving = tokio::spawn(listener::serve(listener, router, Limits::default(), listening.clone()));
 
     let stop_asked = stop_signal();
@@ -108,6 +121,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("stopping");
     let orderly = async {
         listening.cancel();
+        control.ended().await;
         sockets.cancel();
         queries.sockets_closed().await;
         let served = serving.await;

@@ -47,14 +47,15 @@ pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
 }
 
-/// Starts writing log lines, and with `traces` sending traces if a variable asks for them.
+/// Starts writing log lines, and if it `serves` sending traces if a variable asks for them.
 ///
 /// # Errors
 /// Variables that name no collector which this program can speak to.
-pub fn start(traces: bool) -> anyhow::Result<Telemetry> {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tantivy=warn,sqlx=warn"));
-    let endpoint = if traces { endpoint()? } else { None };
+pub fn start(serves: bool) -> anyhow::Result<Telemetry> {
+    // A subcommand has its own words for whoever runs it.
+    let level = if serves { "info,tantivy=warn,sqlx=warn" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let endpoint = if serves { endpoint()? } else { None };
     let Some(variable) = endpoint else {
         tracing_subscriber::registry().with(filter).with(lines()).init();
         return Ok(Telemetry { traces: None });

@@ -17,6 +17,7 @@ pub mod checkpoint;
 pub mod directory;
 pub mod error;
 pub mod live;
+pub mod peek;
 pub mod progress;
 pub mod read_model;
 pub mod resolver;

@@ -17,6 +17,7 @@ use crate::log::{ClaimKey, Head, LogError, Recorded};
 pub mod claims;
 pub mod postgres;
 mod report;
+pub mod settings;
 pub mod sqlite;
 mod stock;
 mod walk;
