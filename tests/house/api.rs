@@ -90,6 +90,12 @@ impl Api {
         Self { http, base: letopis.url(""), token: None, written: Arc::default() }
     }
 
+    /// Through a proxy at this address, with connections of its own.
+    pub fn through(&self, address: std::net::SocketAddr) -> Self {
+        let http = reqwest::Client::builder().user_agent("house").build().expect("an HTTP client");
+        Self { http, base: format!("http://{address}"), ..self.clone() }
+    }
+
     /// With this access token.
     pub fn by(&self, access_token: &str) -> Self {
         Self { token: Some(access_token.to_owned()), ..self.clone() }

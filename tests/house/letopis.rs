@@ -117,6 +117,16 @@ impl Settings {
         Letopis { running, address }
     }
 
+    /// Starts it and kills it after `time`, wherever it is then.
+    pub async fn cut_short(&self, time: Duration) {
+        let mut child = self.spawn();
+        let stderr = Stderr::read(&mut child);
+        let mut running = Running { child, stderr };
+        if let Ok(status) = tokio::time::timeout(time, running.ended()).await {
+            panic!("it ended with {status} instead of starting:\n{}", running.stderr.whole());
+        }
+    }
+
     /// Starts it where it must refuse to; what it said.
     pub async fn refused(&self) -> String {
         let mut child = self.spawn();
@@ -226,10 +236,29 @@ impl Letopis {
 
     /// Sends SIGTERM and does not wait.
     pub fn terminate(&self) {
-        let id = self.running.child.id().to_string();
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]).status();
-        assert!(status.expect("there is a shell").success(), "it runs");
+        signal(self.running.child.id(), "TERM");
     }
+
+    /// Lets it stand still until [`Letopis::resume`].
+    pub fn pause(&self) {
+        signal(self.running.child.id(), "STOP");
+    }
+
+    pub fn resume(&self) {
+        signal(self.running.child.id(), "CONT");
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        self.running.stderr.text()
+    }
+}
+
+/// Sends a signal to a process that runs.
+pub fn signal(process: u32, name: &str) {
+    let words = ["-c", "kill -s \"$1\" \"$2\"", "sh", name, &process.to_string()];
+    let status = Command::new("sh").args(words).status();
+    assert!(status.expect("there is a shell").success(), "process {process} runs");
 }
 
 /// Looks again and again until `look` finds something.

@@ -5,16 +5,26 @@
 
 mod api;
 mod canaries;
+mod clock_jumps;
 mod contracts;
+mod disk;
 mod durable;
+mod engine;
 mod erased_key;
+mod full_disk;
 mod hardening;
+mod keys_on_postgres;
 mod kills;
 mod letopis;
+mod load;
 mod log_file;
+mod lost_answers;
 mod metrics;
+mod pauses;
 mod otlp;
 mod people;
+mod postgres;
+mod proxy;
 mod rebuild;
 mod refusals;
 mod sessions;

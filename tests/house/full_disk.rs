@@ -1,0 +1,109 @@
+//! A full disk: commands are refused and come back by themselves, queries go on, and nothing that
+//! was answered is lost.
+
+use crate::api::Api;
+use crate::disk::Disk;
+use crate::engine::Place;
+use crate::letopis::{Folder, Letopis, until};
+use crate::load::{Circle, Load, assert_unavailable};
+use crate::log_file;
+use crate::people::registration;
+use crate::postgres::Server;
+
+const SENDERS: usize = 8;
+
+/// Fills the disk under load and frees it again, and looks at everything in between.
+async fn fill_and_free(
+    disk: &Disk,
+    letopis: &Letopis,
+    api: &Api,
+    circle: &Circle,
+    load: &Load,
+    server: Option<&mut Server>,
+) {
+    load.goes_on(4 * SENDERS).await;
+    disk.fill();
+    // What is given back in between, as by a checkpoint, is taken away again.
+    until("everybody is refused", async || {
+        disk.fill();
+        let (answered, refused) = (load.answered(), load.refused());
+        load.is_refused(SENDERS).await;
+        (load.answered() == answered && load.refused() > refused).then_some(())
+    })
+    .await;
+    // A key that must be durable first is refused as well.
+    let newcomer = registration(&format!("newcomer{}", load.refused()));
+    assert_unavailable(&api.command("register", Some(crate::api::new_key()), &newcomer).await);
+    for chat_id in circle.chats() {
+        let path = format!("/query/v1/chats/{chat_id}/messages");
+        let page: serde_json::Value = circle.reader_of(chat_id).on(api).get(&path).await.ok();
+        assert!(!page["items"].as_array().expect("a list").is_empty(), "{chat_id} is empty");
+    }
+    assert!(
+        letopis.said().contains("WARN") || letopis.said().contains("ERROR"),
+        "nobody is told:\n{}",
+        letopis.said()
+    );
+    disk.free();
+    if let Some(server) = server {
+        // Without room for its WAL it may have ended; whoever looks after it starts it again.
+        if server.has_ended() {
+            server.start().await;
+        }
+    }
+    load.goes_on(4 * SENDERS).await;
+    until("it is ready", async || (api.get("/readyz").await.status == 200).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_commands_and_loses_nothing_on_sqlite() {
+    let (disk, folder) = (Disk::new("24m").await, Folder::new());
+    let letopis = disk.hosts(folder.settings()).start().await;
+    let api = Api::of(&letopis);
+    let circle = Circle::gather(&api).await;
+    let load = Load::through_refusals(&circle, &api, SENDERS);
+    for _ in 0..3 {
+        fill_and_free(&disk, &letopis, &api, &circle, &load, None).await;
+    }
+    let mut all = load.stop().await;
+    circle.send_all_again(&api, &mut all).await;
+    circle.assert_all_there(&api, &all).await;
+    letopis.stop().await;
+    // What stands on the disk is all there is of it.
+    let letopis = disk.hosts(folder.settings()).start().await;
+    let api = Api::of(&letopis);
+    circle.send_all_again(&api, &mut all).await;
+    circle.assert_all_there(&api, &all).await;
+    letopis.stop().await;
+    // SQLite follows links, and the one to the disk leads nowhere from here.
+    let log = folder.beside("log.db");
+    std::fs::copy(disk.outside().join("data/log.db"), &log).expect("copied");
+    let rows = log_file::assert_sound(&log_file::open(&log));
+    assert_eq!(rows.iter().filter(|row| row.event_type == "MessageSent").count(), all.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_commands_and_loses_nothing_on_postgres() {
+    let disk = Disk::new("128m").await;
+    let mut server = Server::at(
+        disk.path().join("postgres"),
+        disk.hosts_postgres(),
+        &["--wal-segsize=1"],
+        &["min_wal_size=2MB", "max_wal_size=4MB", "wal_recycle=off"],
+    )
+    .await;
+    let place = Place::on(&server.url()).await;
+    let letopis = place.start().await;
+    let api = Api::of(&letopis);
+    let circle = Circle::gather(&api).await;
+    let load = Load::through_refusals(&circle, &api, SENDERS);
+    for _ in 0..2 {
+        fill_and_free(&disk, &letopis, &api, &circle, &load, Some(&mut server)).await;
+    }
+    let mut all = load.stop().await;
+    circle.send_all_again(&api, &mut all).await;
+    circle.assert_all_there(&api, &all).await;
+    letopis.stop().await;
+    let rows = place.assert_sound().await;
+    assert_eq!(rows.iter().filter(|row| row.event_type == "MessageSent").count(), all.len());
+}
