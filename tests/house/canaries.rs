@@ -76,7 +76,7 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
         let entry = entry.expect("an entry");
         if entry.file_type().expect("a type").is_dir() {
             files.extend(files_under(&entry.path()));
-        } else {
+        } else if entry.file_type().expect("a type").is_file() {
             files.push(entry.path());
         }
     }

@@ -6,9 +6,10 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use domain::Problem;
-use domain::caller::Client;
+use domain::caller::{Client, RequestId};
 use domain::live::CLIENT_FRAME_LIMIT;
 use domain::problem::Kind;
+use tracing::Instrument;
 
 use crate::live::serve;
 use crate::refusal::Refusal;
@@ -28,6 +29,7 @@ pub async fn live(
     params: Params,
     State(state): State<QueryState>,
     axum::Extension(client): axum::Extension<Client>,
+    request_id: Option<axum::Extension<RequestId>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
@@ -42,7 +44,10 @@ pub async fn live(
     let upgrade =
         upgrade.map_err(|_| Problem::new(Kind::Malformed).detail("this path speaks WebSocket only"))?;
     let upgrade = upgrade.max_message_size(CLIENT_FRAME_LIMIT).max_frame_size(CLIENT_FRAME_LIMIT);
-    Ok(upgrade.on_upgrade(move |socket| serve(state, caller, after, socket)))
+    // The socket outlives its request, whose id its log lines bear all the same.
+    let id = request_id.map(|axum::Extension(RequestId(id))| tracing::field::display(id));
+    let span = tracing::info_span!(parent: None, "socket", id);
+    Ok(upgrade.on_upgrade(move |socket| serve(state, caller, after, socket).instrument(span)))
 }
 
 /// Whether `Origin` is exactly the app's: the public URL's, or on plain-http loopback this very
