@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::requests::{Authorize, Done, Secret, Send};
 
 use crate::api::{Answer, Api, new_key};
+use crate::engine::{Engine, Place};
 use crate::letopis::{Folder, until};
+use crate::load::{Attempt, Circle};
 use crate::people::Person;
+use crate::proxy::Proxy;
 use crate::signals::open_socket;
 
 /// Samples by name and labels, as they are written: `name{a="b"}`.
@@ -270,4 +273,69 @@ async fn a_log_line_says_whose_request_it_is_and_what_came_of_it() {
             assert!(line.contains(&part), "no {part} in {line}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_and_strangers_are_counted() {
+    let place = Place::new(Engine::Postgres).await;
+    let log = place.log.as_ref().expect("a database");
+    let proxy = Proxy::before(log.address()).await;
+    let near = place.settings().with("LETOPIS_LOG_URL", log.url_at(proxy.address)).start().await;
+    let other_folder = Folder::new();
+    let master_key = place.folder.file("master.key").display().to_string();
+    let other = place.settings_in(&other_folder).with("LETOPIS_MASTER_KEY", master_key).start().await;
+    let (api, other_api) = (Api::of(&near), Api::of(&other));
+    let circle = Circle::gather(&api).await;
+    let (author, chat_id) = circle.seats[0];
+    let attempt =
+        |text: &str| Attempt { author, chat_id, key: new_key(), text: text.to_owned(), answer: None };
+    let appends = |samples: &Samples, outcome: &str| {
+        sample(samples, &format!("letopis_appends_total{{engine=\"postgres\",outcome=\"{outcome}\"}}"))
+    };
+    let sends = |outcome: &str| format!("letopis_commands_total{{operation=\"send\",outcome=\"{outcome}\"}}");
+    let before = read(&page(&api).await);
+    assert_eq!((appends(&before, "lost"), appends(&before, "fenced")), (0.0, 0.0));
+
+    // The answer to the first is lost, and the second waits behind it in the same chat.
+    let (first, second) = (attempt("first"), attempt("second"));
+    let head = place.head().await.0;
+    proxy.hold_replies_to(&first.key.to_string());
+    let send = |attempt: &Attempt| {
+        let (circle, api, attempt) = (circle.clone(), api.clone(), attempt.clone());
+        tokio::spawn(async move { circle.send(&api, &attempt).await.expect("it answers").status })
+    };
+    let first = send(&first);
+    until("the first is written", async || (place.head().await.0 > head).then_some(())).await;
+    let second = send(&second);
+    until("both are in the committer", async || {
+        let samples = read(&page(&api).await);
+        (sample(&samples, "letopis_committer_backlog") == 2.0).then_some(())
+    })
+    .await;
+    proxy.cut();
+    proxy.mend();
+    assert_eq!((first.await.expect("no panic"), second.await.expect("no panic")), (200, 200));
+    let text = page(&api).await;
+    let after = read(&text);
+    assert!(
+        appends(&after, "lost") >= 1.0 && sample(&after, "letopis_append_resends_total") >= 1.0,
+        "{text}"
+    );
+    assert!(sample(&after, "letopis_commands_decided_again_total") >= 1.0, "{text}");
+    assert_eq!(sample(&after, &sends("repeated")) - sample(&before, &sends("repeated")), 1.0, "{text}");
+    assert_eq!(sample(&after, &sends("done")) - sample(&before, &sends("done")), 1.0, "{text}");
+    assert_eq!(sample(&after, "letopis_committer_backlog"), 0.0, "{text}");
+    let pools = ["idle", "busy"].map(|state| {
+        sample(&after, &format!("letopis_pool_connections{{pool=\"log-readers\",state=\"{state}\"}}"))
+    });
+    assert!(pools.iter().sum::<f64>() >= 1.0, "{text}");
+
+    // The other process still believes in the head that it started at.
+    let before = read(&page(&other_api).await);
+    assert_eq!(circle.send(&other_api, &attempt("third")).await.expect("it answers").status, 200);
+    let after = read(&page(&other_api).await);
+    assert_eq!((appends(&before, "fenced"), appends(&after, "fenced")), (0.0, 1.0));
+    assert_eq!((appends(&after, "committed"), sample(&after, "letopis_events_committed_total")), (1.0, 1.0));
+    near.stop().await;
+    other.stop().await;
 }
