@@ -32,11 +32,15 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, String> {
 /// As sqlx has it.
 pub(crate) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let deadline = Instant::now() + PATIENCE;
+    let mut last = sqlx::Error::PoolTimedOut;
     loop {
         match timeout_at(deadline, options.connect()).await {
-            Ok(Err(error)) if passes(&error) && Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
+            Ok(Err(error)) if passes(&error) && Instant::now() + PAUSE < deadline => {
+                last = error;
+                sleep(PAUSE).await;
+            }
             Ok(connected) => return connected,
-            Err(_elapsed) => return Err(sqlx::Error::PoolTimedOut),
+            Err(_elapsed) => return Err(last),
         }
     }
 }

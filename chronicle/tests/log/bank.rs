@@ -7,6 +7,7 @@ use chronicle::log::ClaimKey;
 use domain::Problem;
 use domain::ids::EventId;
 use domain::problem::Kind;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +53,7 @@ impl Model for Bank {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wish {
     Deposit {
         to: Account,
@@ -62,6 +63,12 @@ pub enum Wish {
     Transfer {
         from: Account,
         to: Account,
+        amount: i64,
+    },
+    /// Refused if the two together don't have it; one decision reads what another one's writes.
+    Overdraw {
+        from: Account,
+        surety: Account,
         amount: i64,
     },
     /// Refused if somebody has the name.
@@ -76,7 +83,7 @@ pub enum Wish {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub key: u64,
     pub wish: Wish,
@@ -119,6 +126,12 @@ impl Order {
                 }
                 let events = vec![(*from, book(0, -amount, None)), (*to, book(1, *amount, None))];
                 Effects { events, ..Effects::default() }
+            }
+            Wish::Overdraw { from, surety, amount } => {
+                if view.balance(*from)? + view.balance(*surety)? < *amount {
+                    return Err(Problem::new(Kind::Invalid).into());
+                }
+                Effects { events: vec![(*from, book(0, -amount, None))], ..Effects::default() }
             }
             Wish::Take { name, owner } => {
                 if view.owner(name)?.is_some() {

@@ -8,33 +8,14 @@ use std::sync::Arc;
 
 use chronicle::committer::{Answer, Committer, Output, Proposal, Ticket, Written};
 use chronicle::log::{ClaimKey, Head};
-use domain::Problem;
 use domain::problem::Kind;
 
-use crate::bank::{Account, Bank, Effects, Order, State, View, Wish, claim, id};
+use crate::bank::{Account, Bank, Order, State};
+use crate::history::{Claimed, Dice, History};
 use crate::model_log::{ModelLog, Sabotage};
 
 const STEPS: u64 = 1_000_000;
 const EPISODE: u64 = 2_500;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// An operation between a node and the log: not executed yet, or its result on the way back.
 enum Op {
@@ -55,14 +36,6 @@ struct Flight {
     op: Op,
     /// The node was told that it is lost; it may still be executed.
     forgotten: bool,
-}
-
-/// A refusal or a no-op that was answered: some state between these heads must explain it.
-struct Claimed {
-    order: Order,
-    refused: Option<Problem>,
-    from: u64,
-    to: u64,
 }
 
 struct Sim {
@@ -132,17 +105,7 @@ impl Sim {
             self.orders.values().nth(index).cloned().expect("an index below the length")
         } else {
             self.keys += 1;
-            let (a, b) = (self.dice.below(6) as Account, self.dice.below(6) as Account);
-            let amount = 1 + self.dice.below(20) as i64;
-            let name = format!("n{}", self.dice.below(4));
-            let wish = match self.dice.below(5) {
-                0 => Wish::Deposit { to: a, amount },
-                1 | 2 if a != b => Wish::Transfer { from: a, to: b, amount },
-                1 | 2 => Wish::Deposit { to: a, amount },
-                3 => Wish::Take { name, owner: a },
-                _ => Wish::GiveUp { name, owner: a },
-            };
-            Order { key: self.keys, wish }
+            self.dice.order(self.keys)
         };
         self.orders.insert(order.key, order.clone());
         let node = self.dice.below(2) as usize;
@@ -300,91 +263,9 @@ impl Sim {
         }
     }
 
-    /// Reads the log as an auditor would.
     fn check(&self) -> Result<(), String> {
-        let mut replay = Replay::default();
-        let mut seen = HashMap::new();
-        let mut rows = self.log.rows.iter().enumerate().peekable();
-        let mut states = vec![replay.clone()];
-        while let Some((index, row)) = rows.next() {
-            let key = row.event.id.0.as_u64_pair().0;
-            let order = self.orders.get(&key).ok_or("an event of nobody's")?;
-            if seen.insert(key, row.position).is_some() {
-                return Err(format!("command {key} was written twice"));
-            }
-            let planned: Effects = order
-                .plan(&mut replay.clone())
-                .map_err(|_| format!("command {key} should have been refused"))?;
-            let mut written = vec![(index, row)];
-            while written.len() < planned.events.len() {
-                written.extend(rows.next());
-                if rows.peek().is_none() && written.len() < planned.events.len() {
-                    return Err(format!("command {key} is written in part"));
-                }
-            }
-            for ((index, row), (stream, event)) in written.iter().zip(&planned.events) {
-                if row.position != *index as u64 + 1 {
-                    return Err(format!("position {} stands at row {}", row.position, index + 1));
-                }
-                let account = replay.accounts.entry(row.stream).or_default();
-                if row.stream != *stream || row.event != *event || row.sequence != account.events + 1 {
-                    return Err(format!("command {key} wrote {row:?} where {event:?} was due"));
-                }
-                <Bank as chronicle::committer::Model>::evolve(account, &row.event);
-            }
-            for (claim, owner) in planned.claims {
-                match owner {
-                    Some(owner) => drop(replay.names.insert(claim, owner)),
-                    None => drop(replay.names.remove(&claim)),
-                }
-            }
-            states.resize(written.last().expect("at least one").0 + 2, replay.clone());
-        }
-        if replay.names != self.log.claims {
-            return Err("the claims are not what the log leads to".into());
-        }
-        for (key, position) in &self.acknowledged {
-            let first = self.log.position_of(id(*key, 0)).ok_or(format!("command {key} was lost"))?;
-            if *position < first || *position > first + 1 {
-                return Err(format!("command {key} was said to be at {position} and is at {first}"));
-            }
-        }
-        self.explain(&states)
-    }
-
-    /// Each refusal and no-op must be right for some state between its arrival and its answer.
-    fn explain(&self, states: &[Replay]) -> Result<(), String> {
-        for Claimed { order, refused, from, to } in &self.explained {
-            let heads = states.get(*from as usize..=*to as usize).ok_or("a head beyond the log")?;
-            let explained = heads.iter().any(|state| match (order.plan(&mut state.clone()), refused) {
-                (Err(problem), Some(refused)) => problem == *refused,
-                (Ok(effects), None) => effects.events.is_empty(),
-                _ => false,
-            });
-            if !explained {
-                return Err(format!("no state from {from} to {to} explains the answer to {order:?}"));
-            }
-            if self.log.position_of(id(order.key, 0)).is_some_and(|position| position <= *from) {
-                return Err(format!("{order:?} was written already and then refused"));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone, Default)]
-struct Replay {
-    accounts: BTreeMap<Account, State>,
-    names: BTreeMap<ClaimKey, String>,
-}
-
-impl View for Replay {
-    type Stop = Problem;
-    fn balance(&mut self, account: Account) -> Result<i64, Problem> {
-        Ok(self.accounts.get(&account).map_or(0, |state| state.balance))
-    }
-    fn owner(&mut self, name: &str) -> Result<Option<String>, Problem> {
-        Ok(self.names.get(&claim(name)).cloned())
+        let Self { log, orders, acknowledged, explained, .. } = self;
+        History { rows: &log.rows, claims: &log.claims, orders, acknowledged, explained }.check()
     }
 }
 

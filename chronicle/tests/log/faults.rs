@@ -1,0 +1,142 @@
+//! Bad luck: servers and processes that are killed, answers that are lost, processes that were paused.
+
+use std::sync::Arc;
+
+use chronicle::log::postgres::PostgresLog;
+use domain::problem::Kind;
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::load::Load;
+use crate::postgres::Postgres;
+use crate::server::{Proxy, Server};
+use crate::support::{House, Machine, everything, key};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_mid_batch_loses_and_doubles_nothing_and_commands_go_on() {
+    let mut server = Server::start(&[]).await;
+    let load = Load::start(Some(server.database().await)).await;
+    load.writes(200).await;
+    // Back at once, then after some commands were told that it is away.
+    server.kill();
+    server.run().await;
+    load.writes(200).await;
+    server.kill();
+    for child in 0..2 {
+        load.answers_more(child, "Unavailable", 1).await;
+    }
+    server.run().await;
+    for child in 0..2 {
+        load.answers_more(child, "Wrote", 50).await;
+    }
+    load.check().await;
+}
+
+async fn killed_process(url: Option<String>) {
+    let mut load = Load::start(url).await;
+    load.writes(200).await;
+    for child in 0..3 {
+        load.kill(child);
+        load.one_more();
+        load.answers_more(child + 2, "Wrote", 30).await;
+    }
+    load.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_one_history_on_postgres() {
+    killed_process(Some(Postgres::new().await.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_one_history_on_sqlite() {
+    killed_process(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_process_comes_back_with_a_stale_head_and_goes_on() {
+    let load = Load::start(Some(Postgres::new().await.0)).await;
+    load.writes(200).await;
+    // Few enough for its cache to be brought up to date; then so many that it is dropped.
+    for missed in [500, 10_500] {
+        load.pause(1);
+        load.writes(missed).await;
+        load.resume(1);
+        load.answers_more(1, "Wrote", 50).await;
+    }
+    load.check().await;
+}
+
+/// The answer to what was committed never arrives.
+async fn lost_answer(under_the_lock: bool) {
+    let (folder, database) = (TempDir::new().expect("a folder"), Postgres::new().await);
+    let proxy = Proxy::before(&database.0).await;
+    let log = PostgresLog::open(&proxy.url(&database.0), Arc::new(Machine)).await.expect("a log");
+    let house = House::on(folder.path(), log).await;
+    house.make_chat(1).await.expect("a chat");
+    if under_the_lock {
+        let log = PostgresLog::open(&database.0, Arc::new(Machine)).await.expect("a log");
+        let stranger = House::on(folder.path(), log).await;
+        stranger.send(1, 1, key(2, 1), "a stranger's").await.expect("sent");
+    }
+    house.send(1, 0, key(1, 1), "before").await.expect("sent");
+    let head = house.log.head().await.expect("read").position;
+    proxy.lose_the_answer_at(head + 1);
+    let sent = house.send(1, 0, key(1, 2), "once").await.expect("answered");
+    assert_eq!(proxy.cuts(), 1, "an answer was lost");
+    assert_eq!((sent.position, sent.events.len()), (head + 1, 1));
+    let again = house.send(1, 0, key(1, 2), "once").await.expect("answered");
+    assert_eq!((again.position, again.events), (sent.position, sent.events));
+    house.send(1, 0, key(1, 3), "after").await.expect("sent");
+    assert_eq!(everything(&*house.log).await.len() as u64, head + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_between_commit_and_answer_gets_the_original_answer() {
+    lost_answer(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_between_commit_and_answer_under_the_lock_too() {
+    lost_answer(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_to_be_had_is_refused_with_what_to_do() {
+    let open = async |url: &str| {
+        let refused = PostgresLog::open(url, Arc::new(Machine)).await.expect_err("it is not to be had");
+        refused.to_string()
+    };
+    let mut server =
+        Server::start(&["max_connections=3", "superuser_reserved_connections=0", "max_wal_senders=0"]).await;
+    let says = |said: String, words: &[&str]| {
+        for word in words {
+            assert!(said.contains(word), "it does not say {word:?}: {said}");
+        }
+    };
+    says(open(&server.url("nowhere")).await, &["no database nowhere", "CREATE DATABASE nowhere"]);
+    let url = server.database().await;
+    let mut others = Vec::new();
+    while let Ok(other) = PgConnection::connect(&url).await {
+        others.push(other);
+    }
+    says(open(&url).await, &["no connection left", "max_connections"]);
+    drop(others);
+    server.kill();
+    says(open(&url).await, &["no PostgreSQL answers at 127.0.0.1", "start it"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_refuses_commands_and_takes_them_when_it_is_back() {
+    let mut server = Server::start(&[]).await;
+    let folder = TempDir::new().expect("a folder");
+    let log = PostgresLog::open(&server.database().await, Arc::new(Machine)).await.expect("a log");
+    let house = House::on(folder.path(), log).await;
+    house.make_chat(1).await.expect("a chat");
+    server.kill();
+    let refused = house.send(1, 0, key(1, 1), "hello").await.expect_err("there is no server");
+    assert!(refused.is(Kind::Unavailable), "{refused}");
+    server.run().await;
+    let sent = house.send(1, 0, key(1, 1), "hello").await.expect("the same again is safe");
+    assert_eq!(everything(&*house.log).await.len() as u64, sent.position);
+}
