@@ -96,6 +96,15 @@ impl Api {
         Self { http, base: format!("http://{address}"), ..self.clone() }
     }
 
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The highest position that a command has answered.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::SeqCst)
+    }
+
     /// With this access token.
     pub fn by(&self, access_token: &str) -> Self {
         Self { token: Some(access_token.to_owned()), ..self.clone() }

@@ -1,11 +1,12 @@
 //! An installation whose log lies in the one engine or the other.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection, PgConnection};
 
-use crate::letopis::{Folder, Letopis, Settings};
+use crate::letopis::{Folder, Letopis, PATIENCE, Settings};
 use crate::log_file::{self, Row};
 
 /// Which engine holds the log.
@@ -125,9 +126,10 @@ impl Place {
         }
     }
 
-    /// With its log and its keys on this PostgreSQL.
+    /// With its log on this PostgreSQL. Its keys are on the shared one: without them nobody could
+    /// read what was said.
     pub async fn on(server: &str) -> Self {
-        let (log, keys) = (Database::on(server).await, Database::on(server).await);
+        let (log, keys) = (Database::on(server).await, Database::new().await);
         Self { folder: Folder::new(), log: Some(log), keys: Some(keys) }
     }
 
@@ -156,6 +158,35 @@ impl Place {
             None => log_file::head(&log_file::open(&self.folder.file("log.db"))),
             Some(log) => head(&mut log.connect().await).await,
         }
+    }
+
+    /// Changes the log behind letopis's back: what the event at `position` says.
+    pub async fn rewrite(&self, position: u64, payload: &str) {
+        let update = "UPDATE events SET payload = $1 WHERE position = $2";
+        let rewritten = match &self.log {
+            None => {
+                let log = rusqlite::Connection::open(self.folder.file("log.db")).expect("the log's file");
+                log.busy_timeout(PATIENCE).expect("a timeout");
+                log.execute(update, rusqlite::params![payload, position]).expect("rewritten")
+            }
+            Some(log) => {
+                let update = "UPDATE events SET payload = $1::json WHERE position = $2";
+                let position = i64::try_from(position).expect("a position");
+                let update = sqlx::query(update).bind(payload).bind(position);
+                let done = update.execute(&mut log.connect().await).await.expect("rewritten");
+                usize::try_from(done.rows_affected()).expect("a few")
+            }
+        };
+        assert_eq!(rewritten, 1, "there is no event {position}");
+    }
+
+    /// How the projections are, as `letopis projections status` says.
+    pub async fn projections(&self) -> BTreeMap<String, serde_json::Value> {
+        let ran = self.settings().run(&["projections", "status", "--json"]).await;
+        let status: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let all = status["projections"].as_array().expect("a list").iter();
+        all.map(|it| (it["name"].as_str().expect("a name").to_owned(), it.clone())).collect()
     }
 
     /// The log's rows, which keep its order. A letopis may run on it, if nobody writes.

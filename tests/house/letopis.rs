@@ -52,6 +52,14 @@ impl Folder {
     }
 }
 
+/// How a subcommand ended, and what it said.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
 /// How it is started.
 #[derive(Clone)]
 pub struct Settings {
@@ -73,7 +81,7 @@ impl Settings {
         self
     }
 
-    fn spawn(&self) -> Child {
+    fn command(&self) -> Command {
         let mut words = self.wrapper.clone();
         words.push(env!("CARGO_BIN_EXE_letopis").to_owned());
         let mut command = Command::new(&words[0]);
@@ -82,8 +90,24 @@ impl Settings {
             command.env("PATH", path);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.spawn().unwrap_or_else(|error| panic!("{} must be there: {error}", words[0]))
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn spawn(&self) -> Child {
+        let mut command = self.command();
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap_or_else(|error| panic!("{command:?} must be there: {error}"))
+    }
+
+    /// Runs a subcommand to its end.
+    pub async fn run(&self, words: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.args(words);
+        let ran = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+        let ran = tokio::time::timeout(PATIENCE, ran).await.expect("it ends").expect("no panic");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { code: ran.status.code(), stdout: text(&ran.stdout), stderr: text(&ran.stderr) }
     }
 
     /// Starts it, and waits until it is ready.

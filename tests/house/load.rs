@@ -173,6 +173,14 @@ async fn send_until_it_breaks(circle: Circle, api: Api, seat: Seat, shared: Arc<
 }
 
 async fn send_through_refusals(circle: Circle, api: Api, seat: Seat, shared: Arc<Shared>) {
+    send_on(circle, api, seat, shared, false).await;
+}
+
+async fn send_through_kills(circle: Circle, api: Api, seat: Seat, shared: Arc<Shared>) {
+    send_on(circle, api, seat, shared, true).await;
+}
+
+async fn send_on(circle: Circle, api: Api, seat: Seat, shared: Arc<Shared>, may_break: bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for count in 0.. {
@@ -181,12 +189,14 @@ async fn send_through_refusals(circle: Circle, api: Api, seat: Seat, shared: Arc
         }
         let (at, attempt) = shared.begin(seat, count);
         loop {
-            let answer = circle.send(&api, &attempt).await.expect("it answers");
-            if answer.status == 200 {
-                shared.answered(at, answer);
-                break;
+            match circle.send(&api, &attempt).await {
+                Ok(answer) if answer.status == 200 => {
+                    shared.answered(at, answer);
+                    break;
+                }
+                Ok(answer) => assert_unavailable(&answer),
+                Err(error) => assert!(may_break, "it answers: {error}"),
             }
-            assert_unavailable(&answer);
             shared.refused.fetch_add(1, Ordering::SeqCst);
             ticks.tick().await;
         }
@@ -209,6 +219,11 @@ impl Load {
     /// Any other refusal, or a broken connection, fails the test.
     pub fn through_refusals(circle: &Circle, api: &Api, senders: usize) -> Self {
         Self::start(circle, api, senders, send_through_refusals)
+    }
+
+    /// Each sender goes on until [`Load::stop`], and repeats what was refused or broke.
+    pub fn through_kills(circle: &Circle, api: &Api, senders: usize) -> Self {
+        Self::start(circle, api, senders, send_through_kills)
     }
 
     fn start<F: Future<Output = ()> + core::marker::Send + 'static>(
