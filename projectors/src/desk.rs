@@ -159,6 +159,8 @@ pub(crate) struct Place {
     pub code_version: u32,
     pub sheet: Sheet,
     pub orders: mpsc::Sender<Order>,
+    /// Why the rows that are served can't be relied on.
+    pub damage: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// The projections of this process. Cheap to clone.
@@ -204,6 +206,8 @@ impl Projections {
         let head = *self.head.borrow();
         let position = self.progress.position(place.name);
         let now = self.clock.now();
+        // A reader may meet damage where no writer comes.
+        let damage = (place.damage)();
         place.sheet.note(|facts| {
             let lag_events = head.position.saturating_sub(position);
             let oldest = facts.pending.unwrap_or(head.recorded_at);
@@ -217,7 +221,10 @@ impl Projections {
                 head: head.position.max(position),
                 lag_events,
                 lag_seconds: if lag_events == 0 { 0.0 } else { age },
-                health: facts.health.clone(),
+                health: match (&facts.health, damage) {
+                    (Health::Running | Health::Waiting { .. }, Some(why)) => Health::Halted { why },
+                    (health, _) => health.clone(),
+                },
                 parked: facts.parked.clone(),
                 rebuild: facts.rebuild.as_ref().map(|stage| stage.borrow().clone()),
                 previous: facts.previous,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::account::AccountEvent;
-use domain::aggregate::{Decider, Event};
+use domain::aggregate::{Decider, Event, Kind};
 use domain::friendship::{Friendship, FriendshipEvent};
 use domain::ids::Pair;
 use domain::personal::{About, Email, Name, Nickname};
@@ -17,7 +17,6 @@ use domain::user::UserEvent;
 use domain::views::PersonState;
 use stores::directory::{AccountRow, Change, Directory, NameText, NicknameText, Seen, UserRow};
 
-use crate::Context;
 use crate::projection::{Entry, Opener, Projection, ProjectionError};
 
 pub struct DirectoryProjection {
@@ -29,11 +28,9 @@ pub struct DirectoryProjection {
 type Links = HashMap<Pair, (Friendship, u64)>;
 
 impl DirectoryProjection {
-    pub fn new(context: &Context) -> Self {
-        Self {
-            directory: context.stores.directory.serving(),
-            opener: Opener::new(context.keyring.clone(), context.log_id),
-        }
+    /// Over the generation that it writes.
+    pub fn new(directory: Arc<dyn Directory>, opener: Opener) -> Self {
+        Self { directory, opener }
     }
 
     /// The pairs that `batch` is about, as they are held.
@@ -146,15 +143,9 @@ fn link(
 impl Projection for DirectoryProjection {
     type Model = dyn Directory;
 
-    fn name(&self) -> &'static str {
-        "directory"
-    }
-    fn code_version(&self) -> u32 {
-        1
-    }
-    fn model(&self) -> &Self::Model {
-        &*self.directory
-    }
+    const NAME: &'static str = "directory";
+    const CODE_VERSION: u32 = 1;
+    const READS: &'static [Kind] = &[Kind::Account, Kind::User, Kind::Friendship];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
         let mut links = self.links(batch).await?;

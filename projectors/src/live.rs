@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chronicle::log::Log;
-use domain::aggregate::Event;
+use domain::aggregate::{Event, Kind};
 use domain::chat::ChatEvent;
 use domain::ids::{ChatId, Pair, PersonId};
 use domain::live::{Ids, What};
@@ -29,7 +29,6 @@ use crate::projection::{Entry, Projection, ProjectionError};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct LiveProjection {
-    model: Publisher,
     progress: Progress,
     directory: Port<dyn Directory>,
     timeline: Port<dyn Timeline>,
@@ -38,7 +37,6 @@ pub struct LiveProjection {
 impl LiveProjection {
     pub fn new(context: &Context) -> Self {
         Self {
-            model: Publisher { live: context.stores.live.clone(), log: context.log.clone() },
             progress: context.stores.progress.clone(),
             directory: context.stores.directory.clone(),
             timeline: context.stores.timeline.clone(),
@@ -131,15 +129,10 @@ impl Members<'_> {
 impl Projection for LiveProjection {
     type Model = Publisher;
 
-    fn name(&self) -> &'static str {
-        "live"
-    }
-    fn code_version(&self) -> u32 {
-        1
-    }
-    fn model(&self) -> &Publisher {
-        &self.model
-    }
+    const NAME: &'static str = "live";
+    const CODE_VERSION: u32 = 1;
+    const READS: &'static [Kind] =
+        &[Kind::Chat, Kind::ReadMarker, Kind::Friendship, Kind::User, Kind::Session];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Notice>, ProjectionError> {
         self.rows_are_shown(batch).await;
@@ -178,6 +171,12 @@ impl Projection for LiveProjection {
         }
         Ok(notices)
     }
+}
+
+/// The port of what is published: one generation, without rows.
+pub fn port(context: &Context) -> Port<Publisher> {
+    let publisher = Publisher { live: context.stores.live.clone(), log: context.log.clone() };
+    Port::fixed(Arc::new(publisher), "it keeps no rows, and tells what happens from now on")
 }
 
 /// The live engine as a read model without rows: it begins at the head, and writing is publishing.

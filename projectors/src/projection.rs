@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chronicle::keys::{Keyring, OpenError, Place};
 use chronicle::log::{LogError, Recorded};
 use domain::Timestamp;
-use domain::aggregate::{DecodeError, Event};
+use domain::aggregate::{Event, Kind};
 use domain::ids::EventId;
 use domain::personal::{Personal, PersonalType, Sealed};
 use stores::{ReadModel, StoreError};
@@ -18,17 +18,21 @@ pub struct Entry {
     pub recorded_at: Timestamp,
     pub aggregate_type: String,
     pub aggregate_id: String,
+    pub sequence: u64,
     /// Sealed values are bound to the event, so that they can be opened.
     pub event: Event,
 }
 
-impl TryFrom<Recorded> for Entry {
-    type Error = DecodeError;
+impl Entry {
+    pub(crate) fn of(recorded: Recorded, event: Event) -> Self {
+        let Recorded { position, event_id, recorded_at, aggregate_type, aggregate_id, sequence, .. } =
+            recorded;
+        Self { position, event_id, recorded_at, aggregate_type, aggregate_id, sequence, event }
+    }
 
-    fn try_from(recorded: Recorded) -> Result<Self, DecodeError> {
-        let event = recorded.decode()?;
-        let Recorded { position, event_id, recorded_at, aggregate_type, aggregate_id, .. } = recorded;
-        Ok(Self { position, event_id, recorded_at, aggregate_type, aggregate_id, event })
+    /// Its stream's name, as `Chat/<id>`.
+    pub fn stream(&self) -> String {
+        format!("{}/{}", self.aggregate_type, self.aggregate_id)
     }
 }
 
@@ -56,25 +60,25 @@ impl ProjectionError {
     }
 }
 
-/// One way of telling the log's story: which rows its events change.
+/// One way of telling the log's story: which rows its events change. Made anew for each generation
+/// of its rows, which is all that it reads of them.
 #[async_trait]
 pub trait Projection: Send + Sync + 'static {
+    /// The port that its rows lie in.
     type Model: ReadModel + ?Sized;
 
-    /// As it is known in progress, logs and `/readyz`.
-    fn name(&self) -> &'static str;
-
+    /// As it is known in progress, logs, `/readyz` and to whoever runs it.
+    const NAME: &'static str;
     /// Raised when the same events come to mean other rows: then the rows are made anew.
-    fn code_version(&self) -> u32;
+    const CODE_VERSION: u32;
+    /// The aggregates that it is about: it is handed their events alone.
+    const READS: &'static [Kind];
 
-    /// Where the rows lie.
-    fn model(&self) -> &Self::Model;
-
-    /// What `batch`, which follows what the model shows, changes. May be asked again for the same
-    /// batch.
+    /// What `batch`, which follows what its generation shows, changes. May be asked again for the
+    /// same batch, and for a part of it.
     ///
     /// # Errors
-    /// [`ProjectionError::Poison`] for an event that cannot be applied.
+    /// [`ProjectionError::Poison`] for an event that cannot be applied: its stream is parked.
     async fn changes(
         &self,
         batch: &[Entry],

@@ -1,194 +1,369 @@
 //! The one loop: tail the log, decode, ask the projection, write rows and checkpoint together,
-//! then say how far it shows.
+//! then say how far it shows. It feeds every generation that is followed: the one that is served,
+//! the one that is built beside it once that has caught up, and the one before for a while.
 //!
-//! An engine that does not answer is asked again until it does; what must not be passed over
-//! (another history, an event that cannot be read or applied) halts this projection alone, and
-//! says so.
+//! An engine that does not answer is asked again until it does. What must not be passed over
+//! (another history, a revocation that cannot be applied) halts this projection alone; its rows
+//! stay as they are, and a rebuild may cure it. Any other event that cannot be applied parks its
+//! stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chronicle::log::{Log, LogError};
-use domain::ids::EventId;
-use stores::{Checkpoint, ReadModel, StoreError};
+use stores::{Asked, Checkpoint, Port, ReadModel};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::Context;
-use crate::desk::{Health, Order, Sheet};
-use crate::projection::{Entry, Projection, ProjectionError};
+use crate::carrier::Carrier;
+use crate::desk::{Health, Order, Sheet, Stage};
+use crate::halt::{Fault, Halt, patiently};
+use crate::load::load;
+use crate::page::Page;
+use crate::projection::Projection;
+use crate::rebuild::{Came, Phase, Rebuild};
+use crate::{Context, Pace};
 
 /// Events read at once.
-const BATCH: usize = 1_000;
-/// After so many events that changed nothing the checkpoint is written all the same, so that a
-/// restart need not read them again. Until then it is not: most events concern few projections,
-/// and a commit costs more than reading on.
-const UNWRITTEN: u64 = 10_000;
-/// Nor does it stay unwritten for longer than this once the log is quiet.
+const BATCH: u64 = 1_000;
+/// The checkpoint stays unwritten no longer than this once the log is quiet.
 const QUIET: Duration = Duration::from_secs(5);
-/// Between attempts: doubled from the first to the last.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Of a generation that is not served yet: a rebuild gives up rather than keep the served one
+/// waiting.
+const ATTEMPTS: u32 = 3;
 
-/// Why a projection stopped before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum Halt {
-    #[error("its rows are a replay of log {held}, and this is log {log}")]
-    OtherLog { held: Uuid, log: Uuid },
-    #[error(
-        "it shows position {shown}, and the log ends at {head}: the log was restored from a backup or replaced"
-    )]
-    Ahead { shown: u64, head: u64 },
-    #[error(
-        "it remembers event {held:?} at position {position}, where the log has {found:?}: the log is another history"
-    )]
-    OtherHistory { position: u64, held: Option<EventId>, found: Option<EventId> },
-    #[error("position {expected} is missing from the log: {found} came instead")]
-    Hole { expected: u64, found: u64 },
-    #[error("the event at position {position} cannot be read: {why}")]
-    Undecodable { position: u64, why: String },
-    #[error(transparent)]
-    Projection(ProjectionError),
-    #[error(transparent)]
-    Store(StoreError),
-    #[error(transparent)]
-    Log(LogError),
-}
-
-/// What may pass, and what must not be passed over.
-enum Fault {
-    Passing(String),
-    Lasting(Halt),
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Engine { .. } => Self::Passing(error.to_string()),
-            _ => Self::Lasting(Halt::Store(error)),
-        }
-    }
-}
-
-impl From<LogError> for Fault {
-    fn from(error: LogError) -> Self {
-        match error {
-            LogError::Corrupt(_) => Self::Lasting(Halt::Log(error)),
-            _ => Self::Passing(error.to_string()),
-        }
-    }
-}
-
-impl From<ProjectionError> for Fault {
-    fn from(error: ProjectionError) -> Self {
-        match error {
-            ProjectionError::Store(error) => error.into(),
-            ProjectionError::Log(error) => error.into(),
-            ProjectionError::Keys(_) => Self::Passing(error.to_string()),
-            ProjectionError::Poison { .. } => Self::Lasting(Halt::Projection(error)),
-        }
-    }
-}
+/// Makes the projection that writes a generation.
+pub(crate) type Make<P> = Arc<dyn Fn(Arc<<P as Projection>::Model>) -> P + Send + Sync>;
 
 /// Carries one projection.
-pub struct Runner<P> {
-    context: Context,
-    projection: P,
-    sheet: Sheet,
-    inbox: Option<mpsc::Receiver<Order>>,
+pub(crate) struct Runner<P: Projection> {
+    pub context: Context,
+    pub port: Port<P::Model>,
+    pub make: Make<P>,
+    pub pace: Pace,
+    pub sheet: Sheet,
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// What a runner has in its hands.
+pub(crate) struct Hands<P: Projection> {
+    pub epoch: u64,
+    /// The generation that is served, while it is fed.
+    pub serving: Option<Carrier<P>>,
+    pub rebuild: Option<Rebuild<P>>,
+    pub previous: Option<Previous<P>>,
+}
+
+/// The generation that was served before.
+pub(crate) struct Previous<P: Projection> {
+    pub number: u64,
+    pub carrier: Option<Carrier<P>>,
+    pub until: Instant,
+}
+
+/// What a runner waits for.
+enum Event<P: Projection> {
+    Read(Result<Option<Page>, Halt>),
+    Asked(Order),
+    Came(Came<P>),
+    GraceEnded,
+    Quiet,
+    Closed,
 }
 
 impl<P: Projection> Runner<P> {
-    pub fn new(context: Context, projection: P) -> Self {
-        Self { context, projection, sheet: Sheet::default(), inbox: None }
-    }
-
-    pub(crate) fn reporting(self, sheet: Sheet, inbox: mpsc::Receiver<Order>) -> Self {
-        Self { sheet, inbox: Some(inbox), ..self }
-    }
-
     /// Goes on until `stop`.
     ///
     /// # Errors
-    /// What must not be passed over; it has been logged.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), Halt> {
-        let name = self.projection.name();
+    /// Another writer has taken over.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
         let ended = tokio::select! {
-            ended = self.follow() => ended,
+            ended = self.work() => ended,
             () = stop.cancelled() => Ok(()),
         };
         if let Err(halt) = &ended {
-            tracing::error!(projection = name, %halt, "a projection has halted; the others go on");
-            self.sheet.note(|facts| facts.health = Health::Halted { why: halt.to_string() });
+            tracing::error!(projection = P::NAME, %halt, "a projection gives way to another writer");
+            self.sheet.note(|facts| facts.health = Health::Superseded);
         }
         ended
     }
 
-    async fn follow(&self) -> Result<(), Halt> {
-        let mut shown = self.begin().await?;
-        self.sheet.note(|facts| {
-            (facts.generation, facts.epoch) = (shown.generation, shown.epoch);
-            facts.health = Health::Running;
-        });
-        let mut written = shown.position;
-        self.show(shown.position);
-        let mut head = self.context.log.watch();
+    async fn work(&mut self) -> Result<(), Halt> {
+        let mut hands = self.begin().await?;
         loop {
-            let batch = self.read(shown.position).await?;
-            let Some(last) = batch.last() else {
-                let quiet = written < shown.position;
-                let more = async { head.wait_for(|head| head.position > shown.position).await.is_ok() };
-                tokio::select! {
-                    // A head that nobody moves any more belongs to a log that is being closed.
-                    more = more => if !more { return Ok(()) },
-                    () = tokio::time::sleep(QUIET), if quiet => {
-                        self.write(Vec::new(), &shown).await?;
-                        written = shown.position;
-                    }
-                }
-                continue;
-            };
-            self.sheet.note(|facts| facts.pending = batch.first().map(|entry| entry.recorded_at));
-            shown.position = last.position;
-            shown.event_id = Some(last.event_id);
-            let changes = self.retry(|| self.projection.changes(&batch)).await?;
-            if !changes.is_empty() || shown.position - written >= UNWRITTEN {
-                self.write(changes, &shown).await?;
-                written = shown.position;
+            match self.next(&mut hands).await {
+                Event::Read(page) => self.read(&mut hands, page).await?,
+                Event::Asked(order) => self.answer(&mut hands, order).await?,
+                Event::Came(came) => self.came(&mut hands, came).await?,
+                Event::GraceEnded => self.drop_previous(&mut hands).await?,
+                Event::Quiet => self.write_checkpoint(&mut hands).await?,
+                // A head that nobody moves any more belongs to a log that is being closed.
+                Event::Closed => return Ok(()),
             }
-            self.show(shown.position);
-            self.sheet.note(|facts| facts.pending = None);
+            self.turn(&mut hands).await?;
         }
     }
 
-    /// Takes the model over and checks that it is of this log and this code.
-    async fn begin(&self) -> Result<Checkpoint, Halt> {
-        let (log_id, version) = (self.context.log_id, self.projection.code_version());
-        let fresh = Checkpoint::start(log_id, version);
-        let model = self.projection.model();
-        let held = self.retry(|| model.take_over(fresh.clone())).await?;
-        if held.log_id != log_id {
-            return Err(Halt::OtherLog { held: held.log_id, log: log_id });
+    async fn next(&mut self, hands: &mut Hands<P>) -> Event<P> {
+        let Hands { serving, rebuild, previous, .. } = hands;
+        let unwritten = serving.as_ref().is_some_and(Carrier::is_unwritten);
+        let grace = previous.as_ref().map(|previous| previous.until);
+        let mut positions: Vec<u64> = Vec::new();
+        positions.extend(serving.as_ref().map(Carrier::position));
+        positions.extend(previous.as_ref().and_then(|it| it.carrier.as_ref()).map(Carrier::position));
+        positions.extend(rebuild.as_mut().and_then(Rebuild::followed).map(|it| it.position()));
+        let comes = async {
+            match rebuild {
+                Some(rebuild) => rebuild.comes().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(order) = self.orders.recv() => Event::Asked(order),
+            came = comes => Event::Came(came),
+            () = until(grace) => Event::GraceEnded,
+            event = read_next(&self.context, waiting(&self.sheet, P::NAME), &positions) => event,
+            () = tokio::time::sleep(QUIET), if unwritten => Event::Quiet,
         }
-        self.check_history(&held).await?;
-        if held.code_version == version {
-            return Ok(held);
-        }
-        let name = self.projection.name();
-        tracing::info!(projection = name, from = held.code_version, to = version, "rows are made anew");
-        let anew = Checkpoint { epoch: held.epoch, generation: held.generation + 1, ..fresh };
-        self.retry(|| model.write(Vec::new(), anew.clone())).await?;
-        Ok(anew)
     }
 
-    /// One history: the model is not ahead of the log and remembers what the log has.
+    /// Takes everything over and checks that it is of this log and this code.
+    async fn begin(&mut self) -> Result<Hands<P>, Halt> {
+        let fresh = self.fresh();
+        let held = self.patiently(|| self.port.shelf().take_over(fresh.clone())).await?;
+        self.sheet.note(|facts| (facts.generation, facts.epoch) = (held.number, held.epoch));
+        let mut hands = Hands { epoch: held.epoch, serving: None, rebuild: None, previous: None };
+        let serving = match held.serving {
+            Ok(serving) => Ok((serving.checkpoint.clone(), self.carrier(serving).await?)),
+            Err(error) => Err(Halt::Store(error)),
+        };
+        let checked = match &serving {
+            Ok((held, _)) => self.check_history(held).await,
+            Err(_) => Ok(()),
+        };
+        let stale = matches!(&serving, Ok((held, _)) if held.code_version != P::CODE_VERSION);
+        match (serving, checked) {
+            (Err(halt), _) | (_, Err(halt)) => self.halt(&halt),
+            (Ok((held, carrier)), Ok(())) => {
+                self.show(carrier.position());
+                if stale {
+                    let (from, to) = (held.code_version, P::CODE_VERSION);
+                    let why = format!("its rows are of code version {from}, and made anew as version {to}");
+                    tracing::info!(projection = P::NAME, why);
+                    self.sheet.note(|facts| facts.health = Health::Waiting { why });
+                } else {
+                    self.sheet.note(|facts| facts.health = Health::Running);
+                    hands.serving = Some(carrier);
+                }
+            }
+        }
+        if let Some((building, asked)) = held.building {
+            let is_ours = building.checkpoint.code_version == P::CODE_VERSION
+                && self.check_history(&building.checkpoint).await.is_ok();
+            if is_ours {
+                let carrier = self.carrier(building).await?;
+                self.follow(&mut hands, Rebuild::begin(carrier, asked, self.context.log.clone(), self.pace));
+            } else {
+                let number = building.number;
+                self.patiently(|| self.port.shelf().discard(number, hands.epoch)).await?;
+            }
+        }
+        if stale && hands.rebuild.is_none() {
+            let asked = Asked { accept: true };
+            let begun = self.patiently(|| self.port.shelf().begin(self.fresh(), hands.epoch, asked)).await?;
+            let carrier = self.carrier(begun).await?;
+            self.follow(&mut hands, Rebuild::begin(carrier, asked, self.context.log.clone(), self.pace));
+        }
+        if stale && let Some(rebuild) = &mut hands.rebuild {
+            // There is nothing to compare with.
+            rebuild.asked.accept = true;
+        }
+        if let Some(carrier) = hands.serving.take() {
+            hands.serving = self.catch_up(carrier).await?;
+        }
+        self.note(&mut hands);
+        Ok(hands)
+    }
+
+    /// Carries a generation that is far behind as a new one is loaded: nobody waits for it but for
+    /// its end.
+    async fn catch_up(&self, mut carrier: Carrier<P>) -> Result<Option<Carrier<P>>, Halt> {
+        let head = self.context.log.watch().borrow().position;
+        let loaded = if head.saturating_sub(carrier.position()) > self.pace.far() {
+            load(&self.context.log, &mut carrier, self.pace, |position, _| self.show(position)).await
+        } else {
+            Ok(())
+        };
+        let indexed = match loaded {
+            Ok(()) => self.patiently(|| carrier.model.index()).await,
+            Err(halt) => Err(halt),
+        };
+        match indexed {
+            Ok(()) => Ok(Some(carrier)),
+            // The loop asks for ever.
+            Err(Halt::GaveUp(_)) => Ok(Some(carrier)),
+            Err(halt) => self.stopped(halt).map(|()| None),
+        }
+    }
+
+    /// Feeds a page to every generation that it follows, the one that is served last: so none is
+    /// behind it at a switch.
+    async fn read(&mut self, hands: &mut Hands<P>, page: Result<Option<Page>, Halt>) -> Result<(), Halt> {
+        let page = match page {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(()),
+            Err(halt) => {
+                hands.serving = None;
+                return self.stopped(halt);
+            }
+        };
+        if let Some(rebuild) = &mut hands.rebuild
+            && let Some(next) = rebuild.followed()
+            && next.position() == page.after
+        {
+            match patiently(ATTEMPTS, |_| (), || next.apply(&page)).await {
+                Ok(applied) => next.advance(applied),
+                Err(halt) => self.fail(hands, &halt.to_string(), Vec::new()).await?,
+            }
+        }
+        if let Some(previous) = &mut hands.previous
+            && let Some(carrier) = &mut previous.carrier
+            && carrier.position() == page.after
+        {
+            match carrier.apply(&page).await {
+                Ok(applied) => carrier.advance(applied),
+                Err(Fault::Lasting(halt)) if halt.is_superseded() => return Err(halt),
+                Err(_) => previous.carrier = None,
+            }
+        }
+        let Some(carrier) = &mut hands.serving else { return Ok(()) };
+        if carrier.position() != page.after {
+            return Ok(());
+        }
+        self.sheet.note(|facts| facts.pending = Some(page.begins));
+        match self.patiently(|| carrier.apply(&page)).await {
+            Ok(applied) => {
+                carrier.advance(applied);
+                self.show(carrier.position());
+                let parked = carrier.parked.values().cloned().collect();
+                self.sheet.note(|facts| (facts.pending, facts.parked) = (None, parked));
+                Ok(())
+            }
+            Err(halt) => {
+                hands.serving = None;
+                self.stopped(halt)
+            }
+        }
+    }
+
+    /// Goes from one phase of a rebuild to the next, as soon as that may be.
+    async fn turn(&mut self, hands: &mut Hands<P>) -> Result<(), Halt> {
+        let Hands { serving, rebuild: Some(rebuild), .. } = hands else { return Ok(()) };
+        let ready = match (&mut rebuild.phase, serving.as_mut()) {
+            (Phase::Following(next), Some(serving)) => {
+                if next.position() != serving.position() {
+                    return Ok(());
+                }
+                for carrier in [next, serving] {
+                    self.patiently(|| carrier.write_checkpoint()).await?;
+                    carrier.checkpoint_written();
+                }
+                false
+            }
+            // Nothing to compare with: it has to show what was shown, and all there is.
+            (Phase::Following(next) | Phase::Compared(next), None) => {
+                let head = self.context.log.watch().borrow().position;
+                let shown = self.context.stores.progress.position(P::NAME);
+                next.position() >= head.max(shown)
+            }
+            (Phase::Compared(next), Some(serving)) => next.position() >= serving.position(),
+            _ => return Ok(()),
+        };
+        if ready {
+            return self.switch(hands).await;
+        }
+        if let (Phase::Following(_), Some(serving)) = (&rebuild.phase, &serving)
+            && let Err(fault) = rebuild.compare(serving).await
+        {
+            return self.fail(hands, &format!("it could not be compared: {fault:?}"), Vec::new()).await;
+        }
+        Ok(())
+    }
+
+    async fn came(&mut self, hands: &mut Hands<P>, came: Came<P>) -> Result<(), Halt> {
+        match came {
+            Came::Loaded(Ok(next)) => self.loaded(hands, next).await,
+            Came::Loaded(Err(halt)) | Came::Compared(Err(halt)) => {
+                self.fail(hands, &halt.to_string(), Vec::new()).await
+            }
+            Came::Compared(Ok(differences)) => {
+                let Some(rebuild) = &mut hands.rebuild else { return Ok(()) };
+                if differences.is_empty() || rebuild.asked.accept {
+                    if !differences.is_empty() {
+                        let differences = differences.join("; ");
+                        tracing::warn!(projection = P::NAME, differences, "other rows, accepted");
+                    }
+                    if let Phase::Comparing(next, _) = std::mem::replace(&mut rebuild.phase, Phase::Turning) {
+                        rebuild.phase = Phase::Compared(next);
+                    }
+                    return Ok(());
+                }
+                let why = "the new rows are not the old ones: see what changed, and accept it if it is right \
+                           (`--accept`)";
+                self.fail(hands, why, differences).await
+            }
+        }
+    }
+
+    /// From now on the loop feeds it.
+    async fn loaded(&mut self, hands: &mut Hands<P>, mut next: Carrier<P>) -> Result<(), Halt> {
+        let Some(rebuild) = &mut hands.rebuild else { return Ok(()) };
+        let behind = self.context.log.watch().borrow().position.saturating_sub(next.position());
+        rebuild.stage.send_replace(Stage::Catching { behind });
+        // What was retried in the old one meanwhile need not stay parked in the new one.
+        let held: Vec<_> = match &hands.serving {
+            Some(serving) => {
+                next.parked.values().filter(|it| !serving.parked.contains_key(&it.stream)).cloned().collect()
+            }
+            None => Vec::new(),
+        };
+        for parked in held {
+            if parked.position <= next.position()
+                && let Err(Fault::Lasting(halt)) = next.retry(&*self.context.log, &parked).await
+            {
+                return self.fail(hands, &halt.to_string(), Vec::new()).await;
+            }
+        }
+        rebuild.phase = Phase::Following(next);
+        Ok(())
+    }
+
+    async fn write_checkpoint(&self, hands: &mut Hands<P>) -> Result<(), Halt> {
+        if let Some(carrier) = &mut hands.serving {
+            match self.patiently(|| carrier.write_checkpoint()).await {
+                Ok(()) => carrier.checkpoint_written(),
+                Err(halt) => {
+                    hands.serving = None;
+                    return self.stopped(halt);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One history: the rows are not ahead of the log and remember what the log has.
     async fn check_history(&self, held: &Checkpoint) -> Result<(), Halt> {
-        let Some(before) = held.position.checked_sub(1) else { return Ok(()) };
         let log = &*self.context.log;
-        let head = self.retry(|| log.head()).await?;
+        if held.log_id != self.context.log_id {
+            return Err(Halt::OtherLog { held: held.log_id, log: self.context.log_id });
+        }
+        let Some(before) = held.position.checked_sub(1) else { return Ok(()) };
+        let head = self.patiently(|| log.head()).await?;
         if held.position > head.position {
             return Err(Halt::Ahead { shown: held.position, head: head.position });
         }
-        let found = self.retry(|| log.read(before, 1)).await?;
+        let found = self.patiently(|| log.read(before, 1)).await?;
         let found = found.first().map(|event| event.event_id);
         if found.is_none() || found != held.event_id {
             return Err(Halt::OtherHistory { position: held.position, held: held.event_id, found });
@@ -196,62 +371,97 @@ impl<P: Projection> Runner<P> {
         Ok(())
     }
 
-    /// What follows `position`, decoded and without a hole.
-    async fn read(&self, position: u64) -> Result<Vec<Entry>, Halt> {
-        let log: &dyn Log = &*self.context.log;
-        let recorded = self.retry(|| log.read(position, BATCH)).await?;
-        (position + 1..)
-            .zip(recorded)
-            .map(|(expected, recorded)| {
-                let found = recorded.position;
-                if found != expected {
-                    return Err(Halt::Hole { expected, found });
-                }
-                Entry::try_from(recorded)
-                    .map_err(|error| Halt::Undecodable { position: found, why: error.to_string() })
-            })
-            .collect()
+    /// What a generation begins from.
+    pub(crate) fn fresh(&self) -> Checkpoint {
+        Checkpoint::start(self.context.log_id, P::CODE_VERSION)
     }
 
-    async fn write(
-        &self,
-        changes: Vec<<P::Model as ReadModel>::Change>,
-        checkpoint: &Checkpoint,
-    ) -> Result<(), Halt> {
-        let model = self.projection.model();
-        self.retry(|| model.write(changes.clone(), checkpoint.clone())).await
+    async fn carrier(&self, generation: stores::Generation<P::Model>) -> Result<Carrier<P>, Halt> {
+        let stores::Generation { number, model, checkpoint } = generation;
+        self.patiently(|| {
+            let (model, checkpoint) = (model.clone(), checkpoint.clone());
+            Carrier::of(stores::Generation { number, model, checkpoint }, &*self.make)
+        })
+        .await
     }
 
-    fn show(&self, position: u64) {
-        self.context.stores.progress.show(self.projection.name(), position);
-    }
-
-    /// Tries until it works or cannot; says once that it waits, and once that it goes on.
-    async fn retry<T, E: Into<Fault>, F: Future<Output = Result<T, E>>>(
-        &self,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Halt> {
-        let name = self.projection.name();
-        let mut pause = RETRY.0;
-        let mut waits = false;
-        loop {
-            match attempt().await.map_err(Into::into) {
-                Ok(done) => {
-                    if waits {
-                        tracing::info!(projection = name, "a projection goes on");
-                    }
-                    return Ok(done);
-                }
-                Err(Fault::Lasting(halt)) => return Err(halt),
-                Err(Fault::Passing(why)) => {
-                    if !waits {
-                        tracing::warn!(projection = name, why, "a projection waits for its engines");
-                    }
-                    waits = true;
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY.1);
-                }
-            }
+    /// Gives way to another writer; anything else stops the feed of the served rows alone.
+    pub(crate) fn stopped(&self, halt: Halt) -> Result<(), Halt> {
+        if halt.is_superseded() {
+            return Err(halt);
         }
+        self.halt(&halt);
+        Ok(())
+    }
+
+    fn halt(&self, halt: &Halt) {
+        tracing::error!(projection = P::NAME, %halt, "a projection has halted; the others go on");
+        self.sheet.note(|facts| facts.health = Health::Halted { why: halt.to_string() });
+    }
+
+    pub(crate) fn show(&self, position: u64) {
+        self.context.stores.progress.show(P::NAME, position);
+    }
+
+    /// Puts on the sheet what the hands hold.
+    pub(crate) fn note(&self, hands: &mut Hands<P>) {
+        self.sheet.note(|facts| {
+            facts.epoch = hands.epoch;
+            if let Some(serving) = &hands.serving {
+                facts.generation = serving.number;
+                facts.parked = serving.parked.values().cloned().collect();
+            }
+            if let Some(rebuild) = &hands.rebuild {
+                facts.rebuild = Some(rebuild.stage.subscribe());
+            }
+            facts.previous = hands.previous.as_ref().map(|previous| previous.number);
+        });
+    }
+
+    /// Tries until it works or cannot; says that it waits.
+    pub(crate) async fn patiently<T, E: Into<Fault>, F: Future<Output = Result<T, E>>>(
+        &self,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, Halt> {
+        patiently(u32::MAX, waiting(&self.sheet, P::NAME), attempt).await
+    }
+}
+
+/// Says that a projection waits, and that it goes on.
+fn waiting<'a>(sheet: &'a Sheet, projection: &'static str) -> impl Fn(Option<&str>) + 'a {
+    let before = sheet.note(|facts| facts.health.clone());
+    move |why| match why {
+        Some(why) => {
+            tracing::warn!(projection, why, "a projection waits for its engines");
+            sheet.note(|facts| facts.health = Health::Waiting { why: why.to_owned() });
+        }
+        None => {
+            tracing::info!(projection, "a projection goes on");
+            sheet.note(|facts| facts.health = before.clone());
+        }
+    }
+}
+
+/// Waits for what follows the lowest of `positions`, and reads it: up to the next higher one, so
+/// that whoever is behind catches up and all go on together.
+async fn read_next<P: Projection>(
+    context: &Context,
+    waiting: impl Fn(Option<&str>),
+    positions: &[u64],
+) -> Event<P> {
+    let Some(low) = positions.iter().min().copied() else { return std::future::pending().await };
+    let mut head = context.log.watch();
+    if head.wait_for(|head| head.position > low).await.is_err() {
+        return Event::Closed;
+    }
+    let next = positions.iter().filter(|position| **position > low).min();
+    let limit = next.map_or(BATCH, |next| (next - low).min(BATCH)) as usize;
+    Event::Read(patiently(u32::MAX, waiting, || Page::read(&*context.log, low, limit, P::READS)).await)
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }

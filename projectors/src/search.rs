@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::aggregate::Event;
+use domain::aggregate::{Event, Kind};
 use domain::ids::PersonId;
 use domain::personal::{Name, Nickname};
 use domain::user::UserEvent;
 use stores::search::{Change, Document, Search};
 
-use crate::Context;
 use crate::projection::{Entry, Opener, Projection, ProjectionError};
 
 pub struct SearchProjection {
@@ -19,11 +18,9 @@ pub struct SearchProjection {
 }
 
 impl SearchProjection {
-    pub fn new(context: &Context) -> Self {
-        Self {
-            search: context.stores.search.serving(),
-            opener: Opener::new(context.keyring.clone(), context.log_id),
-        }
+    /// Over the generation that it writes.
+    pub fn new(search: Arc<dyn Search>, opener: Opener) -> Self {
+        Self { search, opener }
     }
 
     /// The documents that an edit in `batch` begins from.
@@ -76,15 +73,9 @@ impl SearchProjection {
 impl Projection for SearchProjection {
     type Model = dyn Search;
 
-    fn name(&self) -> &'static str {
-        "search"
-    }
-    fn code_version(&self) -> u32 {
-        1
-    }
-    fn model(&self) -> &Self::Model {
-        &*self.search
-    }
+    const NAME: &'static str = "search";
+    const CODE_VERSION: u32 = 1;
+    const READS: &'static [Kind] = &[Kind::User];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
         let mut held = self.held(batch).await?;

@@ -1,40 +1,23 @@
 //! Timeline: chats, their messages (sealed as in the log), and how far each member has read.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use domain::aggregate::Event;
+use domain::aggregate::{Event, Kind};
 use domain::chat::ChatEvent;
 use domain::read_marker::ReadMarkerEvent;
 use domain::views::{ChatKind, Role};
 use stores::timeline::{Change, MessageRow, Timeline};
 
-use crate::Context;
 use crate::projection::{Entry, Projection, ProjectionError, sealed};
 
-pub struct TimelineProjection {
-    timeline: Arc<dyn Timeline>,
-}
-
-impl TimelineProjection {
-    pub fn new(context: &Context) -> Self {
-        Self { timeline: context.stores.timeline.serving() }
-    }
-}
+pub struct TimelineProjection;
 
 #[async_trait]
 impl Projection for TimelineProjection {
     type Model = dyn Timeline;
 
-    fn name(&self) -> &'static str {
-        "timeline"
-    }
-    fn code_version(&self) -> u32 {
-        1
-    }
-    fn model(&self) -> &Self::Model {
-        &*self.timeline
-    }
+    const NAME: &'static str = "timeline";
+    const CODE_VERSION: u32 = 1;
+    const READS: &'static [Kind] = &[Kind::Chat, Kind::ReadMarker];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
         let mut changes = Vec::with_capacity(batch.len());

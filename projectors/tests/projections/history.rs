@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
 use chronicle::snapshots::Snapshots;
-use domain::aggregate::{Event, StreamId};
+use domain::aggregate::{Kind, StreamId};
 use domain::ids::EventId;
-use projectors::{Context, Entry, Halt, Projection, ProjectionError, Runner};
+use projectors::timeline::TimelineProjection;
+use projectors::{Context, Entry, Health, Pace, Projection, ProjectionError, Running};
 use stores::directory::LinkState;
 use stores::search::SearchQuery;
 use stores::timeline::{Change, Keep, MessageQuery, Timeline};
-use stores::{Checkpoint, Parked, ReadModel, StoreError, Summing};
+use stores::{Checkpoint, Parked, Port, ReadModel, StoreError, Summing};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -93,19 +94,23 @@ async fn only_one_of_two_runners_goes_on() {
     second.shows(world.append(created(BOB, "bob", "Bob")).await).await;
     loop {
         match first.running.ended().await.expect("the first must halt") {
-            ("directory", Err(Halt::Store(StoreError::StaleEpoch { .. }))) => break,
-            ("search", Err(Halt::Store(StoreError::StaleEpoch { .. }))) => {}
+            ("directory", Err(halt)) if halt.is_superseded() => break,
+            ("search", Err(halt)) if halt.is_superseded() => {}
             (name, ended) => panic!("{name}: {ended:?}"),
         }
     }
+    assert_eq!(first.status("directory").health, Health::Superseded);
+    let refused = first.running.handle().rebuild("directory", false).await.expect_err("it gave way");
+    assert!(refused.to_string().contains("another process"), "{refused}");
     second.end().await;
 }
 
-/// Runs the timeline over `context` until it halts.
-async fn halts(context: &Context) -> Halt {
-    let projection = projectors::timeline::TimelineProjection::new(context);
-    let run = Runner::new(context.clone(), projection).run(CancellationToken::new());
-    tokio::time::timeout(PATIENCE, run).await.expect("it halts in time").expect_err("it must halt")
+/// Runs the timeline over `context` until it halts; answers why.
+async fn halts(context: &Context) -> String {
+    let work = Work::of(context.clone(), Pace::default(), |_| TimelineProjection);
+    let why = work.halts("timeline").await;
+    work.end().await;
+    why
 }
 
 async fn remembers(context: &Context, checkpoint: Checkpoint) {
@@ -127,39 +132,24 @@ async fn another_history_is_refused_by_name() {
     let context = world.open("ahead");
     remembers(&context, Checkpoint { position: head + 1, ..held.clone() }).await;
     let halt = halts(&context).await;
-    assert!(matches!(halt, Halt::Ahead { shown, head: at } if shown == head + 1 && at == head), "{halt}");
+    assert!(halt.contains(&format!("it shows position {}", head + 1)), "{halt}");
 
     let context = world.open("other-event");
     let other = Some(EventId(Uuid::from_u128(7)));
     remembers(&context, Checkpoint { event_id: other, ..held.clone() }).await;
     let halt = halts(&context).await;
-    assert!(matches!(halt, Halt::OtherHistory { position, .. } if position == head), "{halt}");
+    assert!(halt.contains(&format!("at position {head}")) && halt.contains("another history"), "{halt}");
 
     let context = world.open("other-log");
     remembers(&context, Checkpoint { log_id: Uuid::from_u128(7), ..held.clone() }).await;
     let halt = halts(&context).await;
-    assert!(matches!(halt, Halt::OtherLog { log, .. } if log == world.log_id), "{halt}");
+    assert!(halt.contains("a replay of log"), "{halt}");
 
     let context = world.open("same");
     remembers(&context, held).await;
     let work = Work::begin(context);
     work.shows(head).await;
     work.end().await;
-}
-
-#[tokio::test]
-async fn an_event_of_a_newer_version_is_not_passed_over() {
-    let world = World::new();
-    let before = world.append(chat_created(ANN, BOB)).await;
-    let mut newer = world.record(sent(ANN, 1, "Hello")).await;
-    newer.event_version = "2".to_owned();
-    let position = world.append_recorded(newer).await;
-    world.append(sent(ANN, 2, "Hello")).await;
-    let context = world.open("data");
-    let halt = halts(&context).await;
-    assert!(matches!(halt, Halt::Undecodable { position: at, .. } if at == position), "{halt}");
-    assert!(halt.to_string().contains("MessageSent"), "{halt}");
-    assert!(context.stores.progress.position("timeline") <= before);
 }
 
 /// A log that has lost one event.
@@ -213,120 +203,55 @@ async fn a_hole_in_the_log_is_not_passed_over() {
     world.append_all(a_story()).await;
     let context = Context { log: Arc::new(Holed(world.log.clone(), 12)), ..world.open("data") };
     let halt = halts(&context).await;
-    assert!(matches!(halt, Halt::Hole { expected: 12, found: 13 }), "{halt}");
+    assert!(halt.contains("position 12 is missing"), "{halt}");
     assert_eq!(context.stores.timeline.serving().message(CHAT, 2).await.expect("an answer"), None);
 }
 
-#[tokio::test]
-async fn what_one_projection_cannot_apply_does_not_stop_the_others() {
-    let world = World::new();
-    world.append(created(ANN, "ann", "Ann")).await;
-    // Sealed for another place: damaged, as far as anybody can tell.
-    let mut damaged = world.record(registered(BOB, "bob@example.org")).await;
-    damaged.payload = damaged.payload.replace(&BOB.to_string(), &ANN.to_string());
-    damaged.aggregate_id = ANN.to_string();
-    let position = world.append_recorded(damaged).await;
-    let head = world.append(chat_created(ANN, BOB)).await;
-    let mut work = Work::begin(world.open("data"));
-    let (name, ended) = work.running.ended().await.expect("the directory must halt");
-    let halt = ended.expect_err("not because it was told to");
-    assert_eq!(name, "directory");
-    assert!(
-        matches!(halt, Halt::Projection(ProjectionError::Poison { position: at, .. }) if at == position),
-        "{halt}"
-    );
-    let progress = &work.context.stores.progress;
-    let others = progress.wait(&["sessions", "timeline", "search"], head, PATIENCE).await;
-    assert_eq!(others, head);
-    assert!(progress.position("directory") < position);
-}
-
-/// The timeline under another code version and with an engine that is away at first.
+/// The timeline's rows in an engine that is away at first.
 struct Unlucky {
     timeline: Arc<dyn Timeline>,
-    version: u32,
     away: AtomicU32,
-    seen: std::sync::Mutex<Vec<u64>>,
-}
-
-impl Unlucky {
-    fn new(context: &Context, version: u32, away: u32) -> Self {
-        let timeline = context.stores.timeline.serving();
-        Self { timeline, version, away: AtomicU32::new(away), seen: Default::default() }
-    }
 }
 
 #[async_trait]
-impl Projection for Shared {
-    type Model = Shared;
-    fn name(&self) -> &'static str {
-        "unlucky"
-    }
-    fn code_version(&self) -> u32 {
-        self.0.version
-    }
-    fn model(&self) -> &Self::Model {
-        self
-    }
-    async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
-        self.0.seen.lock().expect("no panic").extend(batch.iter().map(|entry| entry.position));
-        let mut changes = Vec::new();
-        for entry in batch {
-            if let Event::Chat(domain::chat::ChatEvent::DirectChatCreated { chat, by, at, .. }) = &entry.event
-            {
-                changes.push(Change::Created {
-                    chat_id: *chat,
-                    kind: domain::views::ChatKind::Direct,
-                    created_by: *by,
-                    created_at: *at,
-                    position: entry.position,
-                });
-            }
-        }
-        Ok(changes)
-    }
-}
-
-#[derive(Clone)]
-struct Shared(Arc<Unlucky>);
-
-#[async_trait]
-impl ReadModel for Shared {
+impl ReadModel for Unlucky {
     type Change = Change;
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        self.0.timeline.checkpoint().await
+        self.timeline.checkpoint().await
     }
     async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint, StoreError> {
-        self.0.timeline.take_over(fresh).await
+        self.timeline.take_over(fresh).await
     }
     async fn put(&self, batch: Arc<stores::Batch<Change>>) -> Result<(), StoreError> {
-        let left = self.0.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let left = self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_ok() {
             return Err(StoreError::Engine { engine: "unlucky", message: "is away".into() });
         }
-        self.0.timeline.put(batch).await
+        self.timeline.put(batch).await
     }
     async fn parked(&self) -> Result<Vec<Parked>, StoreError> {
-        self.0.timeline.parked().await
+        self.timeline.parked().await
     }
     async fn index(&self) -> Result<(), StoreError> {
-        self.0.timeline.index().await
+        self.timeline.index().await
     }
     async fn summary(&self) -> Result<Summing, StoreError> {
-        self.0.timeline.summary().await
+        self.timeline.summary().await
     }
 }
 
-/// Runs it until it shows `position`; answers which positions it was asked for.
-async fn run_to(context: &Context, unlucky: Unlucky, position: u64) -> Vec<u64> {
-    let unlucky = Shared(Arc::new(unlucky));
-    let stop = CancellationToken::new();
-    context.stores.progress.show("unlucky", 0);
-    let running = tokio::spawn(Runner::new(context.clone(), unlucky.clone()).run(stop.clone()));
-    assert_eq!(context.stores.progress.wait(&["unlucky"], position, PATIENCE).await, position);
-    stop.cancel();
-    running.await.expect("no panic").expect("no halt");
-    unlucky.0.seen.lock().expect("no panic").clone()
+struct OverUnlucky;
+
+#[async_trait]
+impl Projection for OverUnlucky {
+    type Model = Unlucky;
+    const NAME: &'static str = "unlucky";
+    const CODE_VERSION: u32 = 1;
+    const READS: &'static [Kind] = TimelineProjection::READS;
+
+    async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
+        TimelineProjection.changes(batch).await
+    }
 }
 
 #[tokio::test]
@@ -334,20 +259,51 @@ async fn an_engine_that_is_away_is_waited_for_and_nothing_is_skipped() {
     let world = World::new();
     let head = world.append_all([created(ANN, "ann", "Ann"), chat_created(ANN, BOB)]).await;
     let context = world.open("data");
-    run_to(&context, Unlucky::new(&context, 1, 3), head).await;
-    assert!(context.stores.timeline.serving().chat(CHAT).await.expect("an answer").is_some());
-    let held = context.stores.timeline.serving().checkpoint().await.expect("an answer").expect("it");
-    assert_eq!(held.position, head);
+    let unlucky = Unlucky { timeline: context.stores.timeline.serving(), away: AtomicU32::new(3) };
+    let port = Port::fixed(Arc::new(unlucky), "it is a test's");
+    let stop = CancellationToken::new();
+    let mut running = Running::none(&context, &stop, Pace::default());
+    running.carry(&port, |_| OverUnlucky);
+    let work = Work { context, running, stop };
+    work.until(
+        "unlucky",
+        |status| matches!(&status.health, Health::Waiting { why } if why.contains("is away")),
+    )
+    .await;
+    let status = work.until("unlucky", |status| status.position == head).await;
+    assert_eq!((status.health, status.lag_events, status.lag_seconds), (Health::Running, 0, 0.0));
+    let timeline = work.context.stores.timeline.serving();
+    assert!(timeline.chat(CHAT).await.expect("an answer").is_some());
+    assert_eq!(timeline.checkpoint().await.expect("an answer").expect("it").position, head);
+}
+
+/// The timeline as another version of this code tells it.
+struct Newer;
+
+#[async_trait]
+impl Projection for Newer {
+    type Model = dyn Timeline;
+    const NAME: &'static str = TimelineProjection::NAME;
+    const CODE_VERSION: u32 = TimelineProjection::CODE_VERSION + 1;
+    const READS: &'static [Kind] = TimelineProjection::READS;
+
+    async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
+        TimelineProjection.changes(batch).await
+    }
 }
 
 #[tokio::test]
-async fn rows_of_another_code_version_are_made_anew() {
+async fn rows_of_another_code_version_are_made_anew_beside_the_old_ones() {
     let world = World::new();
     let head = world.append_all([created(ANN, "ann", "Ann"), chat_created(ANN, BOB)]).await;
-    let context = world.open("data");
-    assert_eq!(run_to(&context, Unlucky::new(&context, 1, 0), head).await, [1, 2]);
-    assert!(run_to(&context, Unlucky::new(&context, 1, 0), head).await.is_empty(), "nothing to do");
-    assert_eq!(run_to(&context, Unlucky::new(&context, 2, 0), head).await, [1, 2]);
-    let held = context.stores.timeline.serving().checkpoint().await.expect("an answer").expect("it");
-    assert_eq!((held.code_version, held.generation, held.position), (2, 2, head));
+    let work = Work::of(world.open("data"), Pace::default(), |_| TimelineProjection);
+    work.until("timeline", |status| status.position == head).await;
+    let context = work.end().await;
+    let head = world.append(sent(ANN, 1, "Hello")).await;
+    let work = Work::of(context, Pace::default(), |_| Newer);
+    let status = work.until("timeline", |status| status.generation == 2).await;
+    assert_eq!((status.position, status.code_version, status.health), (head, 2, Health::Running));
+    let held = work.context.stores.timeline.serving().checkpoint().await.expect("an answer").expect("it");
+    assert_eq!((held.code_version, held.generation), (2, 2));
+    assert!(work.context.stores.timeline.serving().message(CHAT, 1).await.expect("an answer").is_some());
 }

@@ -20,7 +20,8 @@ use domain::personal::{Address, Device, Email, Name, Nickname, Personals, Text, 
 use domain::read_marker::ReadMarkerEvent;
 use domain::session::{Method, SessionEvent, WhyRevoked};
 use domain::user::UserEvent;
-use projectors::{Context, Running};
+use projectors::{Context, Health, Pace, Projection, Running, Status};
+use stores::timeline::Timeline;
 use stores::{Stores, Urls};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -203,9 +204,55 @@ pub struct Work {
 
 impl Work {
     pub fn begin(context: Context) -> Self {
+        Self::at(context, Pace::default())
+    }
+
+    pub fn at(context: Context, pace: Pace) -> Self {
         let stop = CancellationToken::new();
-        let running = projectors::start(&context, &stop);
+        let running = projectors::start_at(&context, &stop, pace);
         Self { context, running, stop }
+    }
+
+    /// One projection of the timeline's rows alone.
+    pub fn of<P: Projection<Model = dyn Timeline>>(
+        context: Context,
+        pace: Pace,
+        make: impl Fn(Arc<dyn Timeline>) -> P + Send + Sync + 'static,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let mut running = Running::none(&context, &stop, pace);
+        running.carry(&context.stores.timeline, make);
+        Self { context, running, stop }
+    }
+
+    pub fn status(&self, name: &str) -> Status {
+        let all = self.running.handle().status();
+        all.into_iter().find(|status| status.name == name).expect("a projection")
+    }
+
+    /// Waits until a projection is as it should be.
+    pub async fn until(&self, name: &str, state: impl Fn(&Status) -> bool) -> Status {
+        let reached = async {
+            loop {
+                let status = self.status(name);
+                if state(&status) {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, reached).await {
+            Ok(status) => status,
+            Err(_elapsed) => panic!("not within {PATIENCE:?}: {:?}", self.status(name)),
+        }
+    }
+
+    /// Why a projection has halted.
+    pub async fn halts(&self, name: &str) -> String {
+        match self.until(name, |status| matches!(status.health, Health::Halted { .. })).await.health {
+            Health::Halted { why } => why,
+            health => panic!("{health:?}"),
+        }
     }
 
     pub async fn shows(&self, position: u64) {

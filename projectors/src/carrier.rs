@@ -1,0 +1,233 @@
+//! One generation of a projection's rows being carried through the log.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chronicle::log::Log;
+use domain::aggregate::{Kind, StreamId};
+use stores::{Batch, Checkpoint, Generation, Parked, Parking, ReadModel};
+
+use crate::desk::Retried;
+use crate::halt::{Fault, Halt};
+use crate::page::{Page, is_vital};
+use crate::projection::{Entry, Projection, ProjectionError};
+
+/// After so many events that changed nothing the checkpoint is written all the same, so that a
+/// restart need not read them again. Until then it is not: most events concern few projections,
+/// and a commit costs more than reading on.
+const UNWRITTEN: u64 = 10_000;
+/// Events of a parked stream that are read at once.
+const STREAM_PAGE: usize = 10_000;
+
+/// What changes the rows of a model.
+type ChangeOf<P> = <<P as Projection>::Model as ReadModel>::Change;
+
+pub(crate) struct Carrier<P: Projection> {
+    pub number: u64,
+    pub model: Arc<P::Model>,
+    projection: P,
+    /// What the rows show, in memory; the engine's own may lag while nothing changed.
+    pub shown: Checkpoint,
+    written: u64,
+    pub parked: BTreeMap<String, Parked>,
+}
+
+/// What applying a page came to.
+pub(crate) struct Applied {
+    checkpoint: Checkpoint,
+    parked: Option<BTreeMap<String, Parked>>,
+    wrote: bool,
+}
+
+impl<P: Projection> Carrier<P> {
+    /// Goes on from a generation as it was taken over.
+    pub async fn of(
+        generation: Generation<P::Model>,
+        make: &(dyn Fn(Arc<P::Model>) -> P + Send + Sync),
+    ) -> Result<Self, Fault> {
+        let Generation { number, model, checkpoint } = generation;
+        let parked = model.parked().await?;
+        let parked = parked.into_iter().map(|parked| (parked.stream.clone(), parked)).collect();
+        let (written, projection) = (checkpoint.position, make(model.clone()));
+        Ok(Self { number, model, projection, shown: checkpoint, written, parked })
+    }
+
+    pub fn position(&self) -> u64 {
+        self.shown.position
+    }
+
+    /// Writes what `page`, which follows what is shown, changes. An event that cannot be applied
+    /// parks its stream. To be followed by [`Self::advance`]; asked again after a fault, it does
+    /// the same.
+    pub async fn apply(&self, page: &Page) -> Result<Applied, Fault> {
+        debug_assert_eq!(page.after, self.shown.position);
+        let mut parked = Cow::Borrowed(&self.parked);
+        let mut parking = Vec::new();
+        for broken in &page.broken {
+            if is_vital(&broken.aggregate_type, &broken.event_type) {
+                let (position, why) = (broken.position, broken.why.clone());
+                return Err(Halt::Undecodable { position, why }.into());
+            }
+            if !parked.contains_key(&broken.stream) {
+                let new = Parked {
+                    stream: broken.stream.clone(),
+                    position: broken.position,
+                    sequence: broken.sequence,
+                    why: broken.why.clone(),
+                    since: broken.recorded_at,
+                };
+                park::<P>(&mut parked, &mut parking, new);
+            }
+        }
+        let (changes, parked) = self.changes(page, parked, &mut parking).await?;
+        let checkpoint =
+            Checkpoint { position: page.position, event_id: Some(page.event_id), ..self.shown.clone() };
+        let wrote = !changes.is_empty() || !parking.is_empty() || page.position - self.written >= UNWRITTEN;
+        if wrote {
+            self.model.put(Arc::new(Batch { changes, parking, checkpoint: checkpoint.clone() })).await?;
+        }
+        Ok(Applied { checkpoint, parked, wrote })
+    }
+
+    /// Asks the projection, and parks until it can answer. The parked streams are answered if
+    /// they have changed.
+    async fn changes(
+        &self,
+        page: &Page,
+        mut parked: Cow<'_, BTreeMap<String, Parked>>,
+        parking: &mut Vec<Parking>,
+    ) -> Result<(Vec<ChangeOf<P>>, Option<BTreeMap<String, Parked>>), Fault> {
+        let mut entries = passing(&page.entries, &parked);
+        let changes = loop {
+            if entries.is_empty() {
+                break Vec::new();
+            }
+            match self.projection.changes(&entries).await {
+                Ok(changes) => break changes,
+                Err(ProjectionError::Poison { position, why }) => {
+                    let poison = || ProjectionError::Poison { position, why: why.clone() };
+                    let Some(entry) = entries.iter().find(|entry| entry.position == position) else {
+                        return Err(poison().into());
+                    };
+                    if is_vital(&entry.aggregate_type, &entry.event.event_type()) {
+                        return Err(poison().into());
+                    }
+                    let new = Parked {
+                        stream: entry.stream(),
+                        position,
+                        sequence: entry.sequence,
+                        why,
+                        since: entry.recorded_at,
+                    };
+                    park::<P>(&mut parked, parking, new);
+                    entries = passing(&page.entries, &parked);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let changed = match parked {
+            Cow::Owned(parked) => Some(parked),
+            Cow::Borrowed(_) => None,
+        };
+        Ok((changes, changed))
+    }
+
+    pub fn advance(&mut self, applied: Applied) {
+        if applied.wrote {
+            self.written = applied.checkpoint.position;
+        }
+        self.shown = applied.checkpoint;
+        if let Some(parked) = applied.parked {
+            self.parked = parked;
+        }
+    }
+
+    /// Whether the engine's own checkpoint lags.
+    pub fn is_unwritten(&self) -> bool {
+        self.written < self.shown.position
+    }
+
+    /// Writes the checkpoint alone.
+    pub async fn write_checkpoint(&self) -> Result<(), Fault> {
+        Ok(self.model.write(Vec::new(), self.shown.clone()).await?)
+    }
+
+    pub fn checkpoint_written(&mut self) {
+        self.written = self.shown.position;
+    }
+
+    /// Applies what was passed over of a parked stream, and parks it no more, in one transaction.
+    /// What cannot be applied still is told of.
+    pub async fn retry(&mut self, log: &dyn Log, parked: &Parked) -> Result<Retried, Fault> {
+        let retried = |events, error| Retried { stream: parked.stream.clone(), events, error };
+        let (entries, why) = self.passed_over(log, parked).await?;
+        if let Some(why) = why {
+            return Ok(retried(0, Some(why)));
+        }
+        let changes = match self.projection.changes(&entries).await {
+            Ok(changes) => changes,
+            Err(error @ ProjectionError::Poison { .. }) => return Ok(retried(0, Some(error.to_string()))),
+            Err(error) => return Err(error.into()),
+        };
+        let parking = vec![Parking::Unpark(parked.stream.clone())];
+        self.model.put(Arc::new(Batch { changes, parking, checkpoint: self.shown.clone() })).await?;
+        self.checkpoint_written();
+        self.parked.remove(&parked.stream);
+        Ok(retried(entries.len() as u64, None))
+    }
+
+    /// The events of a parked stream up to what is shown, or why one cannot be read.
+    async fn passed_over(
+        &self,
+        log: &dyn Log,
+        parked: &Parked,
+    ) -> Result<(Vec<Entry>, Option<String>), Fault> {
+        let mut entries = Vec::new();
+        let named = parked.stream.split_once('/').and_then(|(kind, id)| Some((Kind::named(kind)?, id)));
+        let Some((kind, id)) = named else { return Ok((entries, Some(parked.why.clone()))) };
+        let stream = StreamId { kind, id: id.to_owned() };
+        let mut after = parked.sequence.saturating_sub(1);
+        loop {
+            let (recorded, _) = log.stream(&stream, after, STREAM_PAGE).await?;
+            let Some(last) = recorded.last() else { return Ok((entries, None)) };
+            after = last.sequence;
+            for recorded in recorded {
+                if recorded.position > self.shown.position {
+                    return Ok((entries, None));
+                }
+                match recorded.decode() {
+                    Ok(event) => entries.push(Entry::of(recorded, event)),
+                    Err(error) => {
+                        let why = format!("the event at position {}: {error}", recorded.position);
+                        return Ok((entries, Some(why)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn park<P: Projection>(
+    parked: &mut Cow<'_, BTreeMap<String, Parked>>,
+    parking: &mut Vec<Parking>,
+    new: Parked,
+) {
+    let Parked { stream, position, why, .. } = &new;
+    tracing::warn!(projection = P::NAME, stream, position, why, "a stream is parked; the others go on");
+    parking.push(Parking::Park(new.clone()));
+    parked.to_mut().insert(new.stream.clone(), new);
+}
+
+/// What is not passed over.
+fn passing<'a>(entries: &'a [Entry], parked: &BTreeMap<String, Parked>) -> Cow<'a, [Entry]> {
+    if parked.is_empty() {
+        return Cow::Borrowed(entries);
+    }
+    let passes = |entry: &&Entry| {
+        parked.get(&entry.stream()).is_none_or(|parked| {
+            entry.position < parked.position || is_vital(&entry.aggregate_type, &entry.event.event_type())
+        })
+    };
+    Cow::Owned(entries.iter().filter(passes).cloned().collect())
+}
