@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::world::*;
 
 /// All that the rows tell.
-async fn told(context: &Context) -> String {
+pub async fn told(context: &Context) -> String {
     let stores = &context.stores;
     let mut told = String::new();
     for person in [ANN, BOB] {

@@ -3,4 +3,6 @@
 mod history;
 mod meaning;
 mod notices;
+mod parking;
+mod rebuilds;
 mod world;
