@@ -2,7 +2,7 @@
 //! run for as long as it takes.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Who does what is asked.
 pub enum Worker {
     /// The `serve` that has the folder.
-    Server(Config),
+    /// Of this data folder.
+    Server(PathBuf),
     Here(Box<Offline>),
 }
 
@@ -91,7 +92,7 @@ impl Worker {
     /// What keeps either from working.
     pub async fn find(config: &Config) -> anyhow::Result<Self> {
         match reach(&config.data).await? {
-            Some(_) => Ok(Self::Server(config.clone())),
+            Some(_) => Ok(Self::Server(config.data.clone())),
             None => Ok(Self::Here(Box::new(Offline::open(config).await?))),
         }
     }
@@ -102,7 +103,7 @@ impl Worker {
     /// If the server hangs up.
     pub async fn ask(&self, ask: Ask, told: &mut (dyn FnMut(Reply) + Send)) -> anyhow::Result<Reply> {
         match self {
-            Self::Server(config) => match reach(&config.data).await? {
+            Self::Server(data) => match reach(data).await? {
                 Some(connected) => connected.ask(ask, told).await,
                 None => bail!("letopis was stopped meanwhile: ask again"),
             },
