@@ -104,6 +104,12 @@ impl PostgresKeyStore {
         Ok(store)
     }
 
+    /// As if the process had been paused for long.
+    #[cfg(test)]
+    pub(super) fn lapse(&self) {
+        self.lease.lapses();
+    }
+
     /// Runs `work` on the thread's connection, once more if that had died unnoticed: so `work` must do
     /// no harm when it is done twice.
     fn call<T: Send + 'static>(

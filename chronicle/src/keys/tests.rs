@@ -381,6 +381,21 @@ fn a_process_that_is_cut_off_uses_no_key_from_memory() {
 }
 
 #[test]
+fn a_process_that_was_paused_asks_before_it_uses_a_key_from_memory() {
+    let name = database();
+    let url = format!("{}/{name}", server());
+    let store = Arc::new(PostgresKeyStore::with_lease(&url, Duration::from_secs(600)).expect("opens"));
+    let keys = Keyring::begin(store.clone(), &master(1), LOG, Seeded::from(100)).expect("begun");
+    keys.ensure(&subject_of(ann())).expect("a key");
+    let token = keys.seal(&place(), ann(), "x").expect("sealed");
+    // Nobody tells it.
+    sql(&name, "INSERT INTO destroyed_keys SELECT key_id FROM keys; DELETE FROM keys");
+    assert_eq!(keys.open(&place(), &token).expect("from memory"), "x");
+    store.lapse();
+    assert!(matches!(keys.open(&place(), &token), Err(OpenError::Destroyed)));
+}
+
+#[test]
 fn destroying_waits_for_a_process_that_says_nothing_until_its_lease_is_over() {
     let name = database();
     let url = format!("{}/{name}", server());

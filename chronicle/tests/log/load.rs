@@ -17,7 +17,7 @@ use chronicle::format::{Metadata, event_id};
 use chronicle::log::postgres::PostgresLog;
 use chronicle::log::sqlite::SqliteLog;
 use chronicle::log::{ClaimKey, Log, Recorded};
-use domain::aggregate::{Event, StreamId};
+use domain::aggregate::Event;
 use domain::problem::Kind;
 use domain::read_marker::{MarkRead, ReadFacts, ReadMarker, ReadMarkerEvent};
 use domain::{Problem, Timestamp};

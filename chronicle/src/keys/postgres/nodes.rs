@@ -59,7 +59,7 @@ impl Lease {
         self.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    fn lapses(&self) {
+    pub(super) fn lapses(&self) {
         self.until.store(0, Ordering::Release);
     }
 }
