@@ -25,7 +25,7 @@ use std::time::Duration;
 use chronicle::Clock;
 use chronicle::keys::Keyring;
 use chronicle::log::Log;
-use stores::{Port, ReadModel, Stores};
+use stores::{Port, Stores};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -107,10 +107,7 @@ impl Running {
         self.context.stores.progress.show(P::NAME, 0);
         let (orders, inbox) = mpsc::channel(4);
         let sheet = Sheet::default();
-        let damage = {
-            let port = port.clone();
-            Arc::new(move || port.serving().damage())
-        };
+        let damage = Arc::new(port.damage());
         let (name, code_version) = (P::NAME, P::CODE_VERSION);
         self.places.push(Place { name, code_version, sheet: sheet.clone(), orders, damage });
         let runner = Runner {

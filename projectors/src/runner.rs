@@ -79,7 +79,12 @@ impl<P: Projection> Runner<P> {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
         let ended = tokio::select! {
             ended = self.work() => ended,
-            () = stop.cancelled() => Ok(()),
+            () = stop.cancelled() => {
+                if let Err(error) = self.port.serving().settle().await {
+                    tracing::warn!(projection = P::NAME, %error, "its files are not left in order");
+                }
+                Ok(())
+            }
         };
         if let Err(halt) = &ended {
             tracing::error!(projection = P::NAME, %halt, "a projection gives way to another writer");

@@ -89,6 +89,13 @@ impl<M: ReadModel + ?Sized> Port<M> {
         self.0.serving()
     }
 
+    /// Tells, whenever it is asked, why the rows that are served can't be relied on. Keeps nothing
+    /// open.
+    pub fn damage(&self) -> impl Fn() -> Option<String> + Send + Sync + use<M> {
+        let shelf = Arc::downgrade(&self.0);
+        move || shelf.upgrade()?.serving().damage()
+    }
+
     /// The generations themselves, for the port's one writer.
     pub fn shelf(&self) -> &dyn Shelf<M> {
         &*self.0

@@ -230,6 +230,15 @@ impl Sqlite {
         }))
     }
 
+    /// Folds the WAL into the file.
+    pub async fn settle(&self) -> Result<()> {
+        self.blocking(|inner| {
+            let writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        })
+        .await
+    }
+
     pub fn damage(&self) -> Option<String> {
         self.0.damage.get().cloned()
     }
@@ -407,6 +416,9 @@ macro_rules! read_model {
             }
             async fn summary(&self) -> crate::Result<crate::Summing> {
                 self.0.summary().await
+            }
+            async fn settle(&self) -> crate::Result<()> {
+                self.0.settle().await
             }
             fn damage(&self) -> Option<String> {
                 self.0.damage()
