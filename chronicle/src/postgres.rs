@@ -31,7 +31,11 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, String> {
 /// # Errors
 /// As sqlx has it.
 pub(crate) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let deadline = Instant::now() + PATIENCE;
+    connect_within(options, PATIENCE).await
+}
+
+async fn connect_within(options: &PgConnectOptions, patience: Duration) -> sqlx::Result<PgConnection> {
+    let deadline = Instant::now() + patience;
     let mut last = sqlx::Error::PoolTimedOut;
     loop {
         match timeout_at(deadline, options.connect()).await {
@@ -49,8 +53,11 @@ pub(crate) async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnec
 ///
 /// # Errors
 /// As sqlx has it.
-pub(crate) async fn connect_to_write(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let mut connection = connect(options).await?;
+pub(crate) async fn connect_to_write(
+    options: &PgConnectOptions,
+    patience: Duration,
+) -> sqlx::Result<PgConnection> {
+    let mut connection = connect_within(options, patience).await?;
     connection.execute(SESSION).await?;
     Ok(connection)
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::nodes::Lease;
 use super::{Forget, Found, Identity, KeyId, KeyStore, StoreError, WrappedKek, WrappedKey, WrappedSecret};
-use crate::postgres::{connect, connect_to_write, explain, options};
+use crate::postgres::{PATIENCE, connect, connect_to_write, explain, options};
 
 /// Each migration's number is its index plus one; each notes itself in `keys_schema`.
 const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/keys/1.sql")];
@@ -168,7 +168,9 @@ impl Link {
         {
             return Err(failed(error.clone()));
         }
-        match connect_to_write(&self.options).await {
+        // Whoever seals and opens waits here: with patience once, and not each time.
+        let patience = if self.down.is_some() { RESPITE } else { PATIENCE };
+        match connect_to_write(&self.options, patience).await {
             Ok(connection) => {
                 self.down = None;
                 Ok(connection)

@@ -1,8 +1,11 @@
 //! Bad luck: servers and processes that are killed, answers that are lost, processes that were paused.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chronicle::log::postgres::PostgresLog;
+use chronicle::log::{Appended, Batch, Head, Log, LogError};
+use domain::aggregate::StreamId;
 use domain::problem::Kind;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -10,7 +13,9 @@ use tempfile::TempDir;
 use crate::load::Load;
 use crate::postgres::Postgres;
 use crate::server::{Proxy, Server};
-use crate::support::{House, Machine, everything, key};
+use crate::support::{House, Machine, event, everything, key};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_mid_batch_loses_and_doubles_nothing_and_commands_go_on() {
@@ -99,6 +104,56 @@ async fn a_connection_lost_between_commit_and_answer_gets_the_original_answer() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_lost_between_commit_and_answer_under_the_lock_too() {
     lost_answer(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_paused_under_the_lock_does_not_keep_it() {
+    let (folder, database) = (TempDir::new().expect("a folder"), Postgres::new().await);
+    let proxy = Proxy::before(&database.0).await;
+    let log = PostgresLog::open(&proxy.url(&database.0), Arc::new(Machine)).await.expect("a log");
+    let house = Arc::new(House::on(folder.path(), log).await);
+    house.make_chat(1).await.expect("a chat");
+    // So much is written by others that it does not fit between server and process.
+    let others = PostgresLog::open(&database.0, Arc::new(Machine)).await.expect("a log");
+    let stream = StreamId { kind: domain::aggregate::Kind::Chat, id: "others".into() };
+    let mut head = others.head().await.expect("read");
+    let write = async |head: Head, sequence: u64, count: u64| {
+        let mut batch = Batch::default();
+        for offset in 1..=count {
+            let id = 1_000_000 + u128::from(sequence + offset);
+            let mut event = event(head, offset, &stream, sequence + offset, id);
+            event.payload = format!("\"{}\"", "x".repeat(3_000));
+            batch.events.push(event);
+        }
+        let last = batch.events[batch.events.len() - 1].head();
+        others.append(head, Arc::new(batch)).await.map(|appended| (appended, last))
+    };
+    for thousand in 0..11 {
+        let (appended, last) = write(head, thousand * 1_000, 1_000).await.expect("written");
+        assert_eq!(appended, Appended::Committed);
+        head = last;
+    }
+    proxy.stall_beyond(1_000_000);
+    let sending = house.clone();
+    let sending = tokio::spawn(async move { sending.send(1, 0, key(1, 1), "hello").await });
+    let stuck = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'ClientWrite'";
+    let mut connection = PgConnection::connect(&database.0).await.expect("connects");
+    let began = Instant::now();
+    while sqlx::query_scalar::<_, i64>(stuck).fetch_one(&mut connection).await.expect("read") == 0 {
+        assert!(began.elapsed() < PATIENCE, "the server finds a reader for everything");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    loop {
+        match write(head, 11_000, 1).await {
+            Ok((Appended::Committed, _)) => break,
+            Err(LogError::Unavailable(_)) if began.elapsed() < PATIENCE => {}
+            other => panic!("others do not go on: {other:?}"),
+        }
+    }
+    proxy.stall_beyond(0);
+    // It was told to try again, or not even that.
+    let _ = sending.await.expect("no panic");
+    house.send(1, 0, key(1, 1), "hello").await.expect("sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

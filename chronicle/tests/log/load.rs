@@ -458,7 +458,7 @@ fn under_load(url: Option<String>, seconds: u64) {
         }
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let slices = load.check().await;
-        println!("answers in slices of ten seconds: {slices:?}");
+        eprintln!("answers in slices of ten seconds: {slices:?}");
         assert_all_got_on(&slices, seconds);
     });
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor, PgConnection};
@@ -164,6 +164,9 @@ pub struct Proxy {
 }
 
 struct Trap {
+    /// A connection that has carried more bytes of answers than this carries no more, and stays open;
+    /// 0 for never.
+    stalls: AtomicU64,
     /// Answers are cut off from this position on; 0 for never.
     at: AtomicU64,
     cuts: watch::Sender<u64>,
@@ -193,7 +196,12 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let direct = Mutex::new(PgConnection::connect(url).await.expect("connects"));
-        let trap = Arc::new(Trap { at: AtomicU64::new(0), cuts: watch::Sender::new(0), direct });
+        let trap = Arc::new(Trap {
+            stalls: AtomicU64::new(0),
+            at: AtomicU64::new(0),
+            cuts: watch::Sender::new(0),
+            direct,
+        });
         let server = server_of(url).to_owned();
         let carried = trap.clone();
         tokio::spawn(async move {
@@ -216,6 +224,11 @@ impl Proxy {
         self.trap.at.store(position, Ordering::SeqCst);
     }
 
+    /// A connection on which more is answered is as of a paused process: open, and nobody reads.
+    pub fn stall_beyond(&self, bytes: u64) {
+        self.trap.stalls.store(bytes, Ordering::SeqCst);
+    }
+
     pub fn cuts(&self) -> u64 {
         *self.trap.cuts.borrow()
     }
@@ -232,12 +245,24 @@ async fn carry(client: TcpStream, server: TcpStream, trap: Arc<Trap>) {
     cut.mark_unchanged();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let asked = async { tokio::io::copy(&mut from_client, &mut to_server).await };
+    let stalled = AtomicBool::new(false);
+    let asked = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+        if stalled.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    };
     let answered = async {
-        let mut bytes = vec![0; 65_536];
+        let (mut bytes, mut carried) = (vec![0; 65_536], 0);
         loop {
+            let most = trap.stalls.load(Ordering::SeqCst);
+            if most > 0 && carried > most {
+                stalled.store(true, Ordering::SeqCst);
+                std::future::pending::<()>().await;
+            }
             match from_server.read(&mut bytes).await {
                 Ok(count @ 1..) if !trap.springs().await => {
+                    carried += count as u64;
                     if to_client.write_all(&bytes[..count]).await.is_err() {
                         return;
                     }
@@ -248,7 +273,7 @@ async fn carry(client: TcpStream, server: TcpStream, trap: Arc<Trap>) {
     };
     // Whichever ends first ends both.
     tokio::select! {
-        _ = asked => {}
+        () = asked => {}
         () = answered => {}
         _ = cut.changed() => {}
     }

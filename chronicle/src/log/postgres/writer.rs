@@ -19,7 +19,7 @@ use super::clock::DatabaseClock;
 use super::follow::Announcer;
 use super::{AFTER, all, head_of, signed, unavailable};
 use crate::log::{Appended, Batch, Head, LockedLog, LogError, Pool, Recorded};
-use crate::postgres::connect_to_write;
+use crate::postgres::{PATIENCE, connect_to_write};
 
 const APPEND: &str = include_str!("../sql/postgres_append.sql");
 const PROBE: &str = include_str!("../sql/postgres_probe.sql");
@@ -61,7 +61,7 @@ impl Writer {
         if let Some(connection) = slot.take() {
             return Ok(Seat { connection, slot, used: true });
         }
-        let connection = connect_to_write(&self.options).await?;
+        let connection = connect_to_write(&self.options, PATIENCE).await?;
         Ok(Seat { connection, slot, used: false })
     }
 
