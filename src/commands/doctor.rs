@@ -4,17 +4,22 @@
 mod engines;
 mod machine;
 
+use std::time::Duration;
+
 use chronicle::Clock as _;
 use projectors::Health;
 use serde::Serialize;
 use stores::peek::peek;
 
-use super::offline::is_locked;
+use super::offline::{is_locked, reach};
 use super::projections::health;
 use super::{Ended, inspect, out};
 use crate::config::Config;
 use crate::control::{self, Ask, Reply, Who};
 use crate::machine::SystemClock;
+
+/// A letopis that starts or stops is given this long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -95,54 +100,44 @@ fn print(found: &Findings) -> std::io::Result<()> {
     let count = |state| found.0.iter().filter(|finding| finding.state == state).count();
     out::line(match (count(State::Problem), count(State::Warning)) {
         (0, 0) => "all is well".to_owned(),
-        (problems, warnings) => format!("{problems} problems, {warnings} warnings"),
+        (problems, warnings) => format!("problems: {problems}, warnings: {warnings}"),
     })
 }
 
 /// Who has the folder, and whether they answer.
 async fn process(config: &Config, found: &mut Findings) -> Option<Who> {
     const NAME: &str = "process";
-    let locked = match is_locked(&config.data) {
-        Ok(locked) => locked,
-        Err(error) => {
-            found.warn(NAME, format!("{error:#}"), "start letopis once, or name its folder in LETOPIS_DATA");
-            return None;
-        }
-    };
-    let connected = match control::connect(&config.data).await {
-        Ok(connected) => connected,
-        Err(error) => {
-            found.problem(NAME, format!("{error:#}"), "run this as the user whom letopis runs as");
-            return None;
-        }
-    };
-    match (locked, connected) {
-        (false, None) => {
+    if let Err(error) = is_locked(&config.data) {
+        found.warn(NAME, format!("{error:#}"), "start letopis once, or name its folder in LETOPIS_DATA");
+        return None;
+    }
+    let connected = match reach(&config.data, PATIENCE).await {
+        Ok(Some(connected)) => connected,
+        Ok(None) => {
             found.ok(NAME, "none runs on this folder");
+            return None;
+        }
+        Err(error) => {
+            found.problem(NAME, format!("{error:#}"), "if it hangs, stop it, and start it again");
+            return None;
+        }
+    };
+    match connected.ask(Ask::Who, &mut |_| {}).await {
+        Ok(Reply::Who { who }) => {
+            let ours = env!("CARGO_PKG_VERSION");
+            found.ok(NAME, format!("letopis {} serves as process {}", who.version, who.pid));
+            machine::control_mode(config, found);
+            if who.version != ours {
+                found.warn(NAME, format!("this program is {ours}"), "use one program on both sides");
+            }
+            Some(who)
+        }
+        Ok(_) => {
+            found.problem(NAME, "it does not say who it is", "use one program on both sides");
             None
         }
-        (_, Some(connected)) => match connected.ask(Ask::Who, &mut |_| {}).await {
-            Ok(Reply::Who { who }) => {
-                found.ok(NAME, format!("letopis {} serves as process {}", who.version, who.pid));
-                machine::control_mode(config, found);
-                if who.version != env!("CARGO_PKG_VERSION") {
-                    let ours = env!("CARGO_PKG_VERSION");
-                    found.warn(NAME, format!("this program is {ours}"), "use one program on both sides");
-                }
-                Some(who)
-            }
-            Ok(_) => {
-                found.problem(NAME, "it does not say who it is", "use one program on both sides");
-                None
-            }
-            Err(error) => {
-                found.problem(NAME, format!("{error:#}"), "see its log; if it hangs, stop it");
-                None
-            }
-        },
-        (true, None) => {
-            let said = "a process has the folder and its control socket does not answer";
-            found.problem(NAME, said, "it may be starting or stopping: wait; if it hangs, stop it");
+        Err(error) => {
+            found.problem(NAME, format!("{error:#}"), "see its log; if it hangs, stop it");
             None
         }
     }
@@ -183,9 +178,10 @@ const PARKED: &str = "see letopis projections status; once mended, letopis proje
 fn told(status: &projectors::Status, found: &mut Findings) {
     let name = format!("projection {}", status.name);
     let said = format!(
-        "{}, generation {}, {} events behind ({:.1} s)",
+        "{}, generation {} at position {}, {} events behind ({:.1} s)",
         health(&status.health).0,
         status.generation,
+        status.position,
         status.lag_events,
         status.lag_seconds
     );

@@ -6,7 +6,7 @@ use chronicle::verify::{self, Check, Faults, Outcome, Report, Source, Step};
 use stores::peek::peek;
 use uuid::Uuid;
 
-use super::offline::{is_locked, reach};
+use super::offline::{START, reach};
 use super::out::{self, Progress};
 use super::{Ended, Log, inspect};
 use crate::config::Config;
@@ -133,7 +133,7 @@ async fn checkpoints(config: &Config, log: &mut dyn Source, log_id: Option<Uuid>
 }
 
 async fn rebuild_claims(config: &Config) -> anyhow::Result<Ended> {
-    if is_locked(&config.data)? || reach(&config.data).await?.is_some() {
+    if reach(&config.data, START).await?.is_some() {
         anyhow::bail!(
             "letopis is running on {}, and remembers claims: stop it, and every other one on this log, first",
             config.data.display()

@@ -2,6 +2,7 @@
 //! run for as long as it takes.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::house::House;
 use crate::machine::{SystemClock, SystemEntropy};
 
 /// A start takes this long at most until its socket answers, or it has failed.
-const START: Duration = Duration::from_secs(10);
+pub const START: Duration = Duration::from_secs(10);
 /// Projections are given this long to say how they are.
 const SETTLING: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
@@ -46,8 +47,8 @@ pub struct Offline {
 ///
 /// # Errors
 /// Somebody has it who does not answer, or there is no folder.
-pub async fn reach(data: &Path) -> anyhow::Result<Option<Connected>> {
-    let until = Instant::now() + START;
+pub async fn reach(data: &Path, patience: Duration) -> anyhow::Result<Option<Connected>> {
+    let until = Instant::now() + patience;
     loop {
         if let Some(connected) = control::connect(data).await? {
             return Ok(Some(connected));
@@ -72,12 +73,17 @@ pub async fn reach(data: &Path) -> anyhow::Result<Option<Connected>> {
 /// If there is no folder of a letopis.
 pub fn is_locked(data: &Path) -> anyhow::Result<bool> {
     let path = data.join("lock");
-    let file = File::options().write(true).open(&path).with_context(|| {
-        format!(
+    let file = match File::options().write(true).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
             "there is no letopis in {}: set LETOPIS_DATA to the folder of one that was started",
             data.display()
-        )
-    })?;
+        ),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            bail!("{} belongs to somebody else: run this as the user whom letopis runs as", path.display())
+        }
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
     match file.try_lock() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -91,7 +97,7 @@ impl Worker {
     /// # Errors
     /// What keeps either from working.
     pub async fn find(config: &Config) -> anyhow::Result<Self> {
-        match reach(&config.data).await? {
+        match reach(&config.data, START).await? {
             Some(_) => Ok(Self::Server(config.data.clone())),
             None => Ok(Self::Here(Box::new(Offline::open(config).await?))),
         }
@@ -103,7 +109,7 @@ impl Worker {
     /// If the server hangs up.
     pub async fn ask(&self, ask: Ask, told: &mut (dyn FnMut(Reply) + Send)) -> anyhow::Result<Reply> {
         match self {
-            Self::Server(data) => match reach(data).await? {
+            Self::Server(data) => match reach(data, START).await? {
                 Some(connected) => connected.ask(ask, told).await,
                 None => bail!("letopis was stopped meanwhile: ask again"),
             },

@@ -195,3 +195,50 @@ pub(super) async fn keys(config: &Config, clock: &dyn Clock, found: &mut Finding
         Err(error) => found.problem(NAME, format!("{error:#}"), "put back what belongs together"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    /// A change, and what is said of it.
+    type Case = (fn(&mut Settings), State, &'static str);
+
+    #[test]
+    fn every_setting_that_matters_is_judged() {
+        let good = Settings {
+            version_num: 150_018,
+            version: "15.18".into(),
+            encoding: "UTF8".into(),
+            fsync: "on".into(),
+            full_page_writes: "on".into(),
+            synchronous_commit: "on".into(),
+            in_recovery: false,
+            max_connections: 97,
+            connections: 12,
+            identity: String::new(),
+            clock_apart: -1_900_000,
+        };
+        let judged = |settings: &Settings| {
+            let mut found = Findings::default();
+            judge("log settings", settings, &mut found);
+            found.0.into_iter().map(|finding| (finding.state, finding.said)).collect::<Vec<_>>()
+        };
+        assert_eq!(judged(&good), []);
+        let cases: [Case; 8] = [
+            (|it| it.version_num = 120_022, State::Problem, "PostgreSQL 15.18"),
+            (|it| it.encoding = "LATIN1".into(), State::Problem, "the database is in LATIN1"),
+            (|it| it.fsync = "off".into(), State::Problem, "fsync is off"),
+            (|it| it.full_page_writes = "off".into(), State::Problem, "full_page_writes is off"),
+            (|it| it.synchronous_commit = "off".into(), State::Problem, "synchronous_commit is off"),
+            (|it| it.in_recovery = true, State::Problem, "the server is a standby and takes no events"),
+            (|it| it.connections = 90, State::Warning, "7 of 97 connections are left"),
+            (|it| it.clock_apart = 2_100_000, State::Problem, "its clock is 2.100 s from this machine's"),
+        ];
+        for (change, state, said) in cases {
+            let mut settings = good.clone();
+            change(&mut settings);
+            assert_eq!(judged(&settings), [(state, said.to_owned())]);
+        }
+    }
+}
