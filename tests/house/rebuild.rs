@@ -10,12 +10,12 @@ use crate::letopis::Folder;
 use crate::people::Person;
 
 /// `%2B` and the like in a query's value.
-fn escaped(value: &str) -> String {
+pub fn escaped(value: &str) -> String {
     value.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// Every way to ask, for one person; cursors are followed as they come.
-async fn ask_everything(
+pub async fn ask_everything(
     api: &Api,
     asker: &Person,
     paths: impl IntoIterator<Item = String>,
