@@ -16,7 +16,7 @@ use domain::Timestamp;
 use domain::aggregate::StreamId;
 use domain::ids::EventId;
 use sqlx::postgres::{PgPoolOptions, PgRow};
-use sqlx::{Connection, Executor, PgConnection, PgPool, Row};
+use sqlx::{Connection, Executor, PgConnection, PgExecutor, PgPool, Row};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ use self::follow::Announcer;
 use self::writer::{Held, Writer};
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Pool, Recorded};
 use crate::clock::Clock;
-use crate::postgres::{self, PATIENCE, connect, explain};
+use crate::postgres::{self, PATIENCE, PLANNER, connect, explain};
 use crate::snapshots::{PostgresSnapshots, Snapshots};
 
 /// Each migration's number is its index plus one; each notes itself in `log_schema`.
@@ -90,6 +90,9 @@ impl PostgresLog {
         let readers = PgPoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(PLANNER).await.map(|_done| ()) })
+            })
             .connect_lazy_with(options.clone());
         let clock = Arc::new(DatabaseClock::new(clock));
         clock.read(&readers).await.map_err(unavailable)?;
@@ -188,8 +191,8 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), LogError> {
     transaction.commit().await.map_err(unavailable)
 }
 
-async fn read_head(readers: &PgPool) -> Result<Head, LogError> {
-    let row = sqlx::query(HEAD).fetch_one(readers).await.map_err(unavailable)?;
+async fn read_head<'e>(reader: impl PgExecutor<'e>) -> Result<Head, LogError> {
+    let row = sqlx::query(HEAD).fetch_one(reader).await.map_err(unavailable)?;
     head_of(&row).map_err(unavailable)
 }
 
@@ -282,7 +285,8 @@ impl Log for PostgresLog {
         limit: usize,
     ) -> Result<(Vec<Recorded>, Head), LogError> {
         // Read before the stream, and so a head that the reading has seen all of.
-        let head = read_head(&self.readers).await?;
+        let mut reader = self.readers.acquire().await.map_err(unavailable)?;
+        let head = read_head(&mut *reader).await?;
         let rows = sqlx::query(&format!(
             "{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"
         ))
@@ -290,7 +294,7 @@ impl Log for PostgresLog {
         .bind(&stream.id)
         .bind(signed(after))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *reader)
         .await
         .map_err(unavailable)?;
         Ok((all(&rows).map_err(unavailable)?, head))
@@ -310,11 +314,12 @@ impl Log for PostgresLog {
     }
 
     async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError> {
-        let head = read_head(&self.readers).await?;
+        let mut reader = self.readers.acquire().await.map_err(unavailable)?;
+        let head = read_head(&mut *reader).await?;
         let owner = sqlx::query_scalar("SELECT owner FROM claims WHERE kind = $1 AND key = $2")
             .bind(&claim.kind)
             .bind(&claim.key)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&mut *reader)
             .await
             .map_err(unavailable)?;
         Ok((owner, head))
