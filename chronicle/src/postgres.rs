@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// How long one waits for a connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const SESSION: &str = include_str!("log/sql/postgres_session.sql");
+/// For whatever reads or writes a log's rows.
+pub(crate) const PLANNER: &str = include_str!("log/sql/postgres_planner.sql");
 const PAUSE: Duration = Duration::from_millis(50);
 /// What a process holds at most: readers, a writer, a notifier, two for keys.
 const CONNECTIONS: u32 = 14;
@@ -59,6 +61,7 @@ pub(crate) async fn connect_to_write(
 ) -> sqlx::Result<PgConnection> {
     let mut connection = connect_within(options, patience).await?;
     connection.execute(SESSION).await?;
+    connection.execute(PLANNER).await?;
     Ok(connection)
 }
 

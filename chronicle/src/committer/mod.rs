@@ -30,8 +30,8 @@ use cache::Cache;
 pub use protocol::{Answer, Command, Draft, Foreign, Model, Output, Proposal, Tally, Ticket, Written};
 pub use world::{Halt, Need, World};
 
-/// At most this many commands in a batch: more gain nothing and lengthen the tail.
-pub const LARGEST_BATCH: usize = 200;
+/// At most this many commands in a batch: more gain little and lengthen the tail.
+pub const LARGEST_BATCH: usize = 300;
 /// After a failed fence this many batches that met no stranger are written lock-first.
 pub const LOCKED_BATCHES: u32 = 50;
 /// Behind by more events than this, the cache is dropped instead of being brought up to date.

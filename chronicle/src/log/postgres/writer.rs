@@ -214,7 +214,7 @@ fn is_rolled_back(severity: PgSeverity, code: &str) -> bool {
         && !(code.starts_with("57") || code.starts_with("08") || code == "40003")
 }
 
-fn append_query(fence: Head, batch: &Batch) -> Query<'static, Postgres, PgArguments> {
+fn append_query(fence: Head, batch: &Batch) -> Query<'_, Postgres, PgArguments> {
     let Batch { events, probes, claims, memberships } = batch;
     let head = events.last().map_or(fence, Recorded::head);
     let ids = |ids: &[EventId]| ids.iter().map(|id| id.0).collect::<Vec<Uuid>>();
@@ -233,24 +233,24 @@ fn append_query(fence: Head, batch: &Batch) -> Query<'static, Postgres, PgArgume
         .bind(column!(events, |event| signed(event.position)))
         .bind(column!(events, |event| event.event_id.0))
         .bind(column!(events, |event| event.recorded_at.0))
-        .bind(column!(events, |event| event.aggregate_type.clone()))
-        .bind(column!(events, |event| event.aggregate_id.clone()))
+        .bind(column!(events, |event| event.aggregate_type.as_str()))
+        .bind(column!(events, |event| event.aggregate_id.as_str()))
         .bind(column!(events, |event| signed(event.sequence)))
-        .bind(column!(events, |event| event.event_type.clone()))
-        .bind(column!(events, |event| event.event_version.clone()))
-        .bind(column!(events, |event| event.payload.clone()))
-        .bind(column!(events, |event| event.metadata.clone()))
-        .bind(column!(claims, |change| change.claim.kind.clone()))
-        .bind(column!(claims, |change| change.claim.key.clone()))
-        .bind(column!(claims, |change| change.owner.clone()))
+        .bind(column!(events, |event| event.event_type.as_str()))
+        .bind(column!(events, |event| event.event_version.as_str()))
+        .bind(column!(events, |event| event.payload.as_str()))
+        .bind(column!(events, |event| event.metadata.as_str()))
+        .bind(column!(claims, |change| change.claim.kind.as_str()))
+        .bind(column!(claims, |change| change.claim.key.as_str()))
+        .bind(column!(claims, |change| change.owner.as_deref()))
         .bind(column!(claims, |change| signed(change.position)))
         .bind(column!(memberships, |membership| membership.person.to_string()))
-        .bind(column!(memberships, |membership| membership.chat.clone()))
+        .bind(column!(memberships, |membership| membership.chat.as_str()))
         .bind(column!(memberships, |membership| signed(membership.position)))
 }
 
 /// A batch without events just reads the head and looks its keys up.
-fn probe_query(fence: Head, batch: &Batch) -> Query<'static, Postgres, PgArguments> {
+fn probe_query(fence: Head, batch: &Batch) -> Query<'_, Postgres, PgArguments> {
     sqlx::query(PROBE)
         .bind(batch.probes.iter().map(|id| id.0).collect::<Vec<Uuid>>())
         .bind(signed(fence.position))

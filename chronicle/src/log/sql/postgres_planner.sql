@@ -1,0 +1,5 @@
+-- Every statement reaches its rows by a key. A plan made while a table is empty would scan it, and be kept until
+-- the table was analysed; compiling such a plan would cost more than running it.
+SET enable_seqscan = off;
+SET jit = off;
+SET plan_cache_mode = force_generic_plan;
