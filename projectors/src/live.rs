@@ -19,7 +19,7 @@ use domain::user::UserEvent;
 use stores::directory::Directory;
 use stores::live::{Live, Notice};
 use stores::timeline::Timeline;
-use stores::{Batch, Checkpoint, Parked, Port, Progress, ReadModel, StoreError, Summary, Summing};
+use stores::{Batch, Checkpoint, Port, Progress, ReadModel, StoreError};
 
 use crate::Context;
 use crate::projection::{Entry, Projection, ProjectionError};
@@ -204,18 +204,5 @@ impl ReadModel for Publisher {
 
     async fn put(&self, batch: Arc<Batch<Notice>>) -> Result<(), StoreError> {
         self.live.publish(batch.changes.clone()).await
-    }
-
-    /// What it passes over is forgotten with the process, as everything it does.
-    async fn parked(&self) -> Result<Vec<Parked>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn index(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn summary(&self) -> Result<Summing, StoreError> {
-        Ok(Box::pin(async { Ok(Summary::default()) }))
     }
 }

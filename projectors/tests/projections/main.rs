@@ -1,7 +1,9 @@
 //! Projections over a real log: SQLite, a key store, the embedded engines.
 
+mod chatter;
 mod history;
 mod meaning;
+mod newcomer;
 mod notices;
 mod parking;
 mod rebuilds;

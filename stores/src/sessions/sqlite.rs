@@ -114,18 +114,17 @@ read_model!(SqliteSessions, Change, apply_all);
 #[async_trait]
 impl Sessions for SqliteSessions {
     async fn session(&self, session_id: SessionId) -> Result<SessionState> {
-        self.0
-            .read(move |tx| {
-                let found = tx
-                    .prepare_cached(&format!("{COLUMNS} WHERE session_id = ?1"))?
-                    .query_row([session_id.0.as_bytes()], |it| {
-                        let ended = it.get::<_, Option<i64>>(10)?.is_some();
-                        Ok(if ended { SessionState::Ended } else { SessionState::Live(row(it)?) })
-                    })
-                    .optional()?;
-                Ok(found.unwrap_or(SessionState::Unknown))
-            })
-            .await
+        // Asked at every request.
+        self.0.read_here(|tx| {
+            let found = tx
+                .prepare_cached(&format!("{COLUMNS} WHERE session_id = ?1"))?
+                .query_row([session_id.0.as_bytes()], |it| {
+                    let ended = it.get::<_, Option<i64>>(10)?.is_some();
+                    Ok(if ended { SessionState::Ended } else { SessionState::Live(row(it)?) })
+                })
+                .optional()?;
+            Ok(found.unwrap_or(SessionState::Unknown))
+        })
     }
 
     async fn sessions_of(&self, person: PersonId) -> Result<Vec<SessionRow>> {
