@@ -28,6 +28,8 @@ use crate::{Context, Pace};
 const BATCH: u64 = 1_000;
 /// The checkpoint stays unwritten no longer than this once the log is quiet.
 const QUIET: Duration = Duration::from_secs(5);
+/// Between two batches: under load they are fewer and larger, and cost their commit once.
+const PAUSE: Duration = Duration::from_millis(3);
 /// Of a generation that is not served yet: a rebuild gives up rather than keep the served one
 /// waiting.
 const ATTEMPTS: u32 = 3;
@@ -43,6 +45,8 @@ pub(crate) struct Runner<P: Projection> {
     pub pace: Pace,
     pub sheet: Sheet,
     pub orders: mpsc::Receiver<Order>,
+    /// When the log is read again at the earliest.
+    pub rested: Instant,
 }
 
 /// What a runner has in its hands.
@@ -95,9 +99,15 @@ impl<P: Projection> Runner<P> {
 
     async fn work(&mut self) -> Result<(), Halt> {
         let mut hands = self.begin().await?;
+        let mut pause = Instant::now();
         loop {
-            match self.next(&mut hands).await {
-                Event::Read(page) => self.read(&mut hands, page).await?,
+            match self.next(&mut hands, pause).await {
+                Event::Read(page) => {
+                    // One that is full has others behind it.
+                    let full = matches!(&page, Ok(Some(page)) if page.position - page.after >= BATCH);
+                    self.read(&mut hands, page).await?;
+                    pause = Instant::now() + if full { Duration::ZERO } else { PAUSE };
+                }
                 Event::Asked(order) => self.answer(&mut hands, order).await?,
                 Event::Came(came) => self.came(&mut hands, came).await?,
                 Event::GraceEnded => self.drop_previous(&mut hands).await?,
@@ -109,7 +119,7 @@ impl<P: Projection> Runner<P> {
         }
     }
 
-    async fn next(&mut self, hands: &mut Hands<P>) -> Event<P> {
+    async fn next(&mut self, hands: &mut Hands<P>, pause: Instant) -> Event<P> {
         let Hands { serving, rebuild, previous, .. } = hands;
         let unwritten = serving.as_ref().is_some_and(Carrier::is_unwritten);
         let grace = previous.as_ref().map(|previous| previous.until);
@@ -128,7 +138,7 @@ impl<P: Projection> Runner<P> {
             Some(order) = self.orders.recv() => Event::Asked(order),
             came = comes => Event::Came(came),
             () = until(grace) => Event::GraceEnded,
-            event = read_next(&self.context, waiting(&self.sheet, P::NAME), &positions) => event,
+            event = read_next(&self.context, waiting(&self.sheet, P::NAME), &positions, pause) => event,
             () = tokio::time::sleep(QUIET), if unwritten => Event::Quiet,
         }
     }
@@ -215,6 +225,7 @@ impl<P: Projection> Runner<P> {
     /// Feeds a page to every generation that it follows, the one that is served last: so none is
     /// behind it at a switch.
     async fn read(&mut self, hands: &mut Hands<P>, page: Result<Option<Page>, Halt>) -> Result<(), Halt> {
+        self.rested = Instant::now() + self.pace.breath;
         let page = match page {
             Ok(Some(page)) => page,
             Ok(None) => return Ok(()),
@@ -453,12 +464,17 @@ async fn read_next<P: Projection>(
     context: &Context,
     waiting: impl Fn(Option<&str>),
     positions: &[u64],
+    pause: Instant,
 ) -> Event<P> {
     let Some(low) = positions.iter().min().copied() else { return std::future::pending().await };
+    if pause > Instant::now() {
+        tokio::time::sleep_until(pause).await;
+    }
     let mut head = context.log.watch();
     if head.wait_for(|head| head.position > low).await.is_err() {
         return Event::Closed;
     }
+    tokio::time::sleep_until(rested).await;
     let next = positions.iter().filter(|position| **position > low).min();
     let limit = next.map_or(BATCH, |next| (next - low).min(BATCH)) as usize;
     Event::Read(patiently(u32::MAX, waiting, || Page::read(&*context.log, low, limit, P::READS)).await)
