@@ -294,13 +294,17 @@ impl Load {
         }
     }
 
-    /// Stops all, reads the log, and checks everything that was noted.
-    pub async fn check(mut self) -> Vec<Slices> {
+    fn stop(&mut self) {
         File::create(self.folder.path().join("stop")).expect("a file");
         for child in &mut self.children {
             // One that was killed has been waited for.
             child.wait().expect("ended");
         }
+    }
+
+    /// Stops all, reads the log, and checks everything that was noted.
+    pub async fn check(mut self) -> Vec<Slices> {
+        self.stop();
         let mut asked = Asked::default();
         let slices = (0..self.children.len())
             .map(|child| asked.take(&notes(self.folder.path(), child as u64)))
@@ -479,4 +483,34 @@ fn two_processes_under_load_on_postgres() {
 #[test]
 fn two_processes_under_load_on_sqlite() {
     under_load(None, 5);
+}
+
+/// What a process would have noted of an answer that it never should have got.
+async fn check_with(told: Told) {
+    let mut load = Load::start(None).await;
+    load.writes(50).await;
+    load.stop();
+    let order = Order { key: 77 << 24, wish: Wish::Deposit { to: 0, amount: 1 } };
+    let head = load.head().await;
+    let lines = [
+        Line::Asked { order: order.clone(), from: head },
+        Line::Answered { key: order.key, to: head, after: 0, told },
+    ];
+    let mut notes = File::options().append(true).open(notes(load.folder.path(), 0)).expect("notes");
+    for line in lines {
+        writeln!(notes, "{}", serde_json::to_string(&line).expect("JSON")).expect("noted");
+    }
+    load.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "was lost")]
+async fn an_answered_command_that_is_not_in_the_log_is_noticed() {
+    check_with(Told::Wrote(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "explains")]
+async fn an_answer_that_no_state_of_the_log_explains_is_noticed() {
+    check_with(Told::Nothing).await;
 }
