@@ -474,7 +474,6 @@ async fn read_next<P: Projection>(
     if head.wait_for(|head| head.position > low).await.is_err() {
         return Event::Closed;
     }
-    tokio::time::sleep_until(rested).await;
     let next = positions.iter().filter(|position| **position > low).min();
     let limit = next.map_or(BATCH, |next| (next - low).min(BATCH)) as usize;
     Event::Read(patiently(u32::MAX, waiting, || Page::read(&*context.log, low, limit, P::READS)).await)
