@@ -1,9 +1,8 @@
-//! Subcommands of the real binary, beside a running one and without: the control socket, `projections`,
-//! `doctor`, `log verify`.
+//! The control socket of the real binary, and `projections` beside a running letopis and without one.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,8 +12,7 @@ use domain::views::{List, Message};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::engine::Database;
-use crate::letopis::{Folder, PATIENCE, until};
+use crate::letopis::{Folder, PATIENCE, signal, until};
 use crate::people::Person;
 
 /// How a subcommand ended, and what it said.
@@ -37,11 +35,17 @@ pub async fn run(data: &Path, arguments: &[&str]) -> Said {
     run_with(data, arguments, &[]).await
 }
 
-/// The same with variables.
-pub async fn run_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_letopis"));
     command.env_clear().env("LETOPIS_DATA", data).env("LETOPIS_LISTEN", "127.0.0.1:0").env("NO_COLOR", "1");
-    command.envs(variables.iter().copied()).args(arguments).stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// The same with variables.
+pub async fn run_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+    let mut command = command(data, arguments);
+    command.envs(variables.iter().copied());
     let ended = tokio::task::spawn_blocking(move || command.output());
     let ended = tokio::time::timeout(PATIENCE, ended).await;
     let ended = ended.expect("it ends").expect("it is waited for").expect("it starts");
@@ -53,7 +57,7 @@ pub async fn run_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)
 }
 
 /// Two friends and some messages; the position of the last.
-async fn talk(api: &Api) -> u64 {
+pub async fn talk(api: &Api) -> u64 {
     let ann = Person::register(api, "ann").await;
     let bob = Person::register(api, "bob").await;
     ann.befriend(api, &bob).await;
@@ -236,150 +240,6 @@ async fn a_folder_too_deep_for_a_socket_is_refused_by_name() {
     assert!(said.contains("too long a path for the control socket"), "{said}");
 }
 
-fn states(report: &Value) -> Vec<(String, String)> {
-    let findings = report["findings"].as_array().expect("a list");
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    findings.iter().map(|it| (text(&it["name"]), text(&it["state"]))).collect()
-}
-
-/// The names of everything that is not ok.
-async fn complaints(data: &Path) -> (Option<i32>, Vec<String>) {
-    let said = run(data, &["doctor", "--json"]).await;
-    let states = states(&said.json());
-    (said.code, states.into_iter().filter(|(_, state)| state != "ok").map(|(name, _)| name).collect())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_what_is_planted_and_nothing_else() {
-    let folder = Folder::new();
-    let letopis = folder.start().await;
-    talk(&Api::of(&letopis)).await;
-    let data = folder.data();
-    let well = until("the doctor is content", async || {
-        let found = complaints(&data).await;
-        let about_us: Vec<String> = found.1.iter().filter(|name| !is_the_machines(name)).cloned().collect();
-        about_us.is_empty().then_some(found.0)
-    })
-    .await;
-    assert_eq!(well, Some(0));
-    let mode = |name: &str, mode| {
-        std::fs::set_permissions(folder.file(name), std::fs::Permissions::from_mode(mode)).expect("chmod");
-    };
-    let found = async |name: &str| {
-        let (code, names) = complaints(&data).await;
-        assert!(names.iter().any(|it| it == name), "{name} is not in {names:?}");
-        code
-    };
-    mode("control.sock", 0o666);
-    assert_eq!(found("control socket").await, Some(1));
-    mode("control.sock", 0o600);
-    letopis.stop().await;
-    assert_eq!(complaints(&data).await.0, Some(0));
-
-    mode("master.key", 0o644);
-    assert_eq!(found("master key").await, Some(1));
-    mode("master.key", 0o600);
-    mode("", 0o755);
-    assert_eq!(found("data folder").await, Some(0), "a warning");
-    mode("", 0o700);
-    std::fs::rename(folder.file("keys.db"), folder.file("away.db")).expect("moved");
-    assert_eq!(found("keys").await, Some(1));
-    let other = Folder::new();
-    other.start().await.stop().await;
-    std::fs::copy(other.file("keys.db"), folder.file("keys.db")).expect("another's");
-    assert_eq!(found("keys").await, Some(1));
-    std::fs::rename(folder.file("away.db"), folder.file("keys.db")).expect("moved back");
-    // The rows lie partly in the log that SQLite writes ahead, so all of a generation is exchanged.
-    let (rows, aside) = (folder.file("projections/timeline/1"), folder.file("projections/aside"));
-    std::fs::rename(&rows, &aside).expect("moved");
-    std::fs::create_dir(&rows).expect("a folder");
-    std::fs::write(rows.join("rows.db"), "x".repeat(8192)).expect("no rows");
-    assert_eq!(found("projection timeline").await, Some(1));
-    std::fs::remove_dir_all(&rows).expect("removed");
-    std::fs::rename(&aside, &rows).expect("moved back");
-    let log = folder.file("log.db");
-    let intact = std::fs::read(&log).expect("the log");
-    std::fs::write(&log, "no database at all, and no log either").expect("overwritten");
-    assert_eq!(found("log").await, Some(1));
-    std::fs::write(&log, intact).expect("put back");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
-    let said = run_with(&data, &["doctor"], &[("LETOPIS_LISTEN", &address)]).await;
-    assert_eq!(said.code, Some(1), "{said:#?}");
-    assert!(said.out.contains("PROBLEM  listen address"), "{said:#?}");
-    drop(taken);
-    assert_eq!(complaints(&data).await.0, Some(0), "all was put right");
-
-    let secret = [("LETOPIS_LOG_URL", "postgres://somebody:hunter2@127.0.0.1:1/none")];
-    let said = run_with(&data, &["doctor"], &secret).await;
-    assert_eq!(said.code, Some(1), "{said:#?}");
-    assert!(said.out.contains("log settings") && !format!("{said:?}").contains("hunter2"), "{said:#?}");
-}
-
-/// What a small or busy machine is told, which is none of ours.
-fn is_the_machines(name: &str) -> bool {
-    ["free space", "open files"].contains(&name)
-}
-
-fn outcomes(report: &Value) -> Vec<(&str, &str)> {
-    fn text(value: &Value) -> &str {
-        value.as_str().expect("a text")
-    }
-    let checks = report["checks"].as_array().expect("a list");
-    checks.iter().map(|it| (text(&it["name"]), text(&it["outcome"]))).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_verified_beside_a_running_letopis_and_tampering_is_found() {
-    let folder = Folder::new();
-    let letopis = folder.start().await;
-    let head = talk(&Api::of(&letopis)).await;
-    let data = folder.data();
-    let said = run(&data, &["log", "verify", "--json"]).await;
-    assert_eq!(said.code, Some(0), "{said:#?}");
-    let report = said.json();
-    assert_eq!(report["events"], head);
-    assert!(outcomes(&report).iter().all(|(_, outcome)| *outcome == "ok"), "{report:#}");
-    assert!(outcomes(&report).len() > 14, "{report:#}");
-    letopis.stop().await;
-
-    let tamper = |statement: &str| {
-        let log = rusqlite::Connection::open(folder.file("log.db")).expect("the log");
-        let changed = log.execute(statement, []).expect("changed");
-        assert!(changed > 0, "{statement}");
-    };
-    tamper(
-        "UPDATE events SET payload = replace(payload, '\"text\":\"s1.', '\"text\":\"s1.A') \
-         WHERE position = (SELECT max(position) FROM events WHERE event_type = 'MessageSent')",
-    );
-    tamper("DELETE FROM claims WHERE kind LIKE 'nickname/%'");
-    let said = run(&data, &["log", "verify"]).await;
-    assert_eq!(said.code, Some(1), "{said:#?}");
-    let wrong: Vec<&str> = said.out.lines().filter(|line| line.starts_with("WRONG")).collect();
-    assert_eq!(wrong.len(), 2, "{said:#?}");
-    assert!(wrong[0].contains("sealed values") && wrong[1].contains("claims"), "{said:#?}");
-    let refused = run(&data, &["log", "rebuild-claims"]).await;
-    assert_eq!(refused.code, Some(1), "a wrong log makes nothing right: {refused:#?}");
-
-    tamper(
-        "UPDATE events SET payload = replace(payload, '\"text\":\"s1.A', '\"text\":\"s1.') \
-         WHERE position = (SELECT max(position) FROM events WHERE event_type = 'MessageSent')",
-    );
-    let mended = run(&data, &["log", "rebuild-claims"]).await;
-    assert_eq!(mended.code, Some(0), "{mended:#?}");
-    assert!(mended.out.contains("claims: 2 put, 0 dropped"), "{mended:#?}");
-    assert_eq!(run(&data, &["log", "verify"]).await.code, Some(0));
-
-    // A projection that remembers another history is found too.
-    let rows = rusqlite::Connection::open(folder.file("projections/directory/1/rows.db")).expect("rows");
-    rows.execute("UPDATE checkpoint SET position = position + 1000", []).expect("moved");
-    let said = run(&data, &["log", "verify", "--json"]).await;
-    assert_eq!(said.code, Some(1), "{said:#?}");
-    let report = said.json();
-    let wrong: Vec<_> = outcomes(&report).into_iter().filter(|(_, outcome)| *outcome == "wrong").collect();
-    assert_eq!(wrong, [("checkpoints", "wrong")]);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_leaves_the_rebuild_to_the_server() {
     let folder = Folder::new();
@@ -400,41 +260,72 @@ async fn a_client_that_goes_leaves_the_rebuild_to_the_server() {
     letopis.stop().await;
 }
 
+/// Somebody who has the folder, answers every request with `lines`, and hangs up when told to.
+struct Pretender {
+    _lock: std::fs::File,
+    hang_up: std::sync::mpsc::Sender<()>,
+}
+
+impl Pretender {
+    fn over(folder: &Folder, lines: &'static str) -> Self {
+        std::fs::create_dir_all(folder.data()).expect("a folder");
+        let lock = std::fs::File::create(folder.file("lock")).expect("a lock");
+        lock.try_lock().expect("nobody has it");
+        let listener = UnixListener::bind(folder.file("control.sock")).expect("a socket");
+        let (hang_up, hung_up) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            // The first connection only looks whether somebody is there.
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut request = String::new();
+                let mut reader = std::io::BufReader::new(&stream);
+                if reader.read_line(&mut request).is_ok_and(|count| count > 0) {
+                    // A client that has gone reads nothing.
+                    let _ = (&stream).write_all(lines.as_bytes());
+                    let _ = hung_up.recv();
+                }
+            }
+        });
+        Self { _lock: lock, hang_up }
+    }
+}
+
+const LOADING: &str = "{\"reply\":\"stage\",\"stage\":{\"stage\":\"loading\",\"position\":7,\"head\":90,\"per_second\":3.0,\"seconds_left\":null}}\n";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_and_verify_look_at_postgresql_too() {
+async fn ctrl_c_leaves_the_rebuild_to_the_server_and_says_so() {
     let folder = Folder::new();
-    let (log, keys) = (Database::new().await, Database::new().await);
-    let (log_url, keys_url) = (log.url(), keys.url());
-    let settings = folder.settings().with("LETOPIS_LOG_URL", &log_url).with("LETOPIS_KEYS_URL", &keys_url);
-    let letopis = settings.start().await;
-    let head = talk(&Api::of(&letopis)).await;
-    let data = folder.data();
-    let variables = [("LETOPIS_LOG_URL", log_url.as_str()), ("LETOPIS_KEYS_URL", keys_url.as_str())];
-    let looks_good = async || {
-        let said = run_with(&data, &["log", "verify", "--json"], &variables).await;
-        assert_eq!(said.code, Some(0), "{said:#?}");
-        assert_eq!(said.json()["events"], head);
-        let said = run_with(&data, &["doctor", "--json"], &variables).await;
-        assert_eq!(said.code, Some(0), "{said:#?}");
-        let report = said.json();
-        for name in ["log settings", "log", "keys settings", "keys"] {
-            assert!(states(&report).contains(&(name.to_owned(), "ok".to_owned())), "{name}: {report:#}");
-        }
-    };
-    looks_good().await;
-    letopis.stop().await;
-    looks_good().await;
+    let pretender = Pretender::over(&folder, LOADING);
+    let mut client = command(&folder.data(), &["projections", "rebuild", "timeline"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let said = tokio::task::spawn_blocking(move || {
+        let mut lines = std::io::BufReader::new(client.stderr.take().expect("a pipe")).lines();
+        let first = lines.next().expect("it tells").expect("text");
+        signal(client.id(), "INT");
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        (first, rest.join("\n"), client.wait().expect("it ends").code())
+    });
+    let (first, rest, code) = tokio::time::timeout(PATIENCE, said).await.expect("in time").expect("no panic");
+    assert_eq!(first, "timeline: loading 7 of 90 events, 3/s");
+    assert!(rest.contains("the rebuild goes on in the running letopis"), "{rest}");
+    assert_eq!(code, Some(1));
+    drop(pretender);
+}
 
-    let mut connection = log.connect().await;
-    sqlx::query("DELETE FROM claims WHERE kind = 'email/1'").execute(&mut connection).await.expect("deleted");
-    assert_eq!(run_with(&data, &["log", "verify"], &variables).await.code, Some(1));
-    let mended = run_with(&data, &["log", "rebuild-claims"], &variables).await;
-    assert!(mended.out.contains("claims: 2 put, 0 dropped"), "{mended:#?}");
-    looks_good().await;
-
-    let together = [("LETOPIS_LOG_URL", log_url.as_str()), ("LETOPIS_KEYS_URL", log_url.as_str())];
-    let said = run_with(&data, &["doctor"], &together).await;
-    assert_eq!(said.code, Some(1), "{said:#?}");
-    assert!(said.out.contains("the key store lies in the log's database"), "{said:#?}");
-    drop((log, keys));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_up_or_is_not_understood_is_no_success() {
+    for (lines, expected) in [
+        (LOADING, "hung up before it had answered"),
+        ("{\"reply\":\"moved\"}\n", "use one program"),
+        ("", "hung up"),
+    ] {
+        let folder = Folder::new();
+        let pretender = Pretender::over(&folder, lines);
+        pretender.hang_up.send(()).expect("it listens");
+        let said = run(&folder.data(), &["projections", "rebuild", "timeline"]).await;
+        assert_eq!(said.code, Some(1), "{said:#?}");
+        assert!(said.err.contains(expected), "{said:#?}");
+    }
 }

@@ -15,6 +15,7 @@ mod engine;
 mod erased_key;
 mod full_disk;
 mod hardening;
+mod inspections;
 mod keys_on_postgres;
 mod kills;
 mod letopis;
