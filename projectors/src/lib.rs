@@ -28,7 +28,6 @@ use chronicle::log::Log;
 use stores::{Port, Stores};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle as AbortOnDrop;
 use uuid::Uuid;
@@ -67,15 +66,11 @@ pub struct Pace {
     pub chunk: usize,
     /// Closer to the head than so many events a generation is followed and no longer loaded.
     pub near: u64,
-    /// At least so long after one reading of the log comes the next, so that under load each takes
-    /// more and fewer transactions write them. The first after a rest comes at once.
-    pub breath: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        let (grace, breath) = (Duration::from_secs(60), Duration::from_millis(5));
-        Self { grace, chunk: 40_000, near: 1_000, breath }
+        Self { grace: Duration::from_secs(60), chunk: 40_000, near: 1_000 }
     }
 }
 
@@ -122,7 +117,6 @@ impl Running {
             pace: self.pace,
             sheet: sheet.clone(),
             orders: inbox,
-            rested: Instant::now(),
         };
         let run = tokio::spawn(runner.run(self.stop.clone()));
         let run = AbortOnDrop::new(run);

@@ -45,8 +45,6 @@ pub(crate) struct Runner<P: Projection> {
     pub pace: Pace,
     pub sheet: Sheet,
     pub orders: mpsc::Receiver<Order>,
-    /// When the log is read again at the earliest.
-    pub rested: Instant,
 }
 
 /// What a runner has in its hands.
@@ -225,7 +223,6 @@ impl<P: Projection> Runner<P> {
     /// Feeds a page to every generation that it follows, the one that is served last: so none is
     /// behind it at a switch.
     async fn read(&mut self, hands: &mut Hands<P>, page: Result<Option<Page>, Halt>) -> Result<(), Halt> {
-        self.rested = Instant::now() + self.pace.breath;
         let page = match page {
             Ok(Some(page)) => page,
             Ok(None) => return Ok(()),
