@@ -260,7 +260,11 @@ impl<P: Projection> Runner<P> {
                 carrier.advance(applied);
                 self.show(carrier.position());
                 let parked = carrier.parked.values().cloned().collect();
-                self.sheet.note(|facts| (facts.pending, facts.parked) = (None, parked));
+                self.sheet.note(|facts| {
+                    (facts.pending, facts.parked) = (None, parked);
+                    // A wait that another event broke off has not said that it is over.
+                    facts.health = Health::Running;
+                });
                 Ok(())
             }
             Err(halt) => {
