@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::snapshots::Snapshots;
 
 pub mod postgres;
+mod recent;
 pub mod sqlite;
 
 /// The end of the log as somebody knows it. Two heads are the same history if they are equal.

@@ -256,8 +256,8 @@ impl Log for PostgresLog {
             self.clock.check()?;
         }
         let appended = self.writer.append(fence, &batch).await?;
-        if let (Appended::Committed, Some(last)) = (&appended, batch.events.last()) {
-            self.announcer.announce(last.head());
+        if appended == Appended::Committed {
+            self.announcer.announce(&batch);
         }
         Ok(appended)
     }
@@ -269,6 +269,9 @@ impl Log for PostgresLog {
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        if let Some(recent) = self.announcer.recent.after(after, limit) {
+            return Ok(recent);
+        }
         let rows = sqlx::query(AFTER)
             .bind(signed(after))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))

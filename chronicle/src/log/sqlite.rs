@@ -17,6 +17,7 @@ use domain::ids::EventId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use tokio::sync::{oneshot, watch};
 
+use super::recent::Recent;
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
 use crate::snapshots::{Snapshots, SqliteSnapshots};
 
@@ -40,6 +41,7 @@ enum Order {
     Append { fence: Head, batch: Arc<Batch>, reply: Reply<Appended> },
     Lock { after: u64, limit: usize, reply: Reply<Held> },
     Fold { reply: Reply<()> },
+    Durability { reply: Reply<(String, i64)> },
 }
 
 /// The lock as the writing thread holds it: it waits for a batch, or for this to be dropped.
@@ -57,6 +59,7 @@ pub struct SqliteLog {
     readers: Arc<Mutex<Vec<Connection>>>,
     head: watch::Sender<Head>,
     snapshots: SqliteSnapshots,
+    recent: Arc<Recent>,
     poll: tokio::task::JoinHandle<()>,
 }
 
@@ -78,15 +81,16 @@ impl SqliteLog {
         let head = read_head(&writer).map_err(lost)?;
         let head = watch::Sender::new(head);
         let (orders, inbox) = blocking::channel();
-        let announce = head.clone();
+        let recent = Arc::<Recent>::default();
+        let announcer = Announcer { head: head.clone(), recent: recent.clone() };
         std::thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || write_all(writer, &inbox, &announce))
+            .spawn(move || write_all(writer, &inbox, &announcer))
             .map_err(|error| LogError::Unavailable(error.to_string()))?;
         let readers = Arc::new(Mutex::new(Vec::new()));
         let poll = tokio::spawn(follow(path.to_owned(), readers.clone(), head.clone()));
         let snapshots = SqliteSnapshots::beside(path);
-        Ok(Arc::new(Self { path: path.to_owned(), orders, readers, head, snapshots, poll }))
+        Ok(Arc::new(Self { path: path.to_owned(), orders, readers, head, snapshots, recent, poll }))
     }
 
     /// Folds the WAL into the file, so that the file alone is the log; for an orderly stop.
@@ -96,6 +100,16 @@ impl SqliteLog {
     pub async fn fold(&self) -> Result<(), LogError> {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Fold { reply })?;
+        answer.await.unwrap_or_else(|_| Err(LogError::Unavailable("the log's writer has stopped".into())))
+    }
+
+    /// `journal_mode` and `synchronous` (2 is FULL) as the connection that writes has them.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] if it does not answer.
+    pub async fn durability(&self) -> Result<(String, i64), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Durability { reply })?;
         answer.await.unwrap_or_else(|_| Err(LogError::Unavailable("the log's writer has stopped".into())))
     }
 
@@ -242,19 +256,41 @@ fn read_after(connection: &Connection, after: u64, limit: usize) -> rusqlite::Re
         .collect()
 }
 
+/// Tells of what was written.
+struct Announcer {
+    head: watch::Sender<Head>,
+    recent: Arc<Recent>,
+}
+
+impl Announcer {
+    fn tell(&self, result: &Result<Appended, LogError>, batch: &Arc<Batch>) {
+        if let (Ok(Appended::Committed), Some(last)) = (result, batch.events.last()) {
+            self.recent.add(batch);
+            announce(&self.head, last.head());
+        }
+    }
+}
+
+fn durability(writer: &Connection) -> rusqlite::Result<(String, i64)> {
+    let journal = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    Ok((journal, writer.query_row("PRAGMA synchronous", [], |row| row.get(0))?))
+}
+
 /// The writing thread: until the last handle is gone.
-fn write_all(mut writer: Connection, inbox: &blocking::Receiver<Order>, head: &watch::Sender<Head>) {
+fn write_all(mut writer: Connection, inbox: &blocking::Receiver<Order>, announcer: &Announcer) {
     while let Ok(order) = inbox.recv() {
         match order {
             Order::Append { fence, batch, reply } => {
                 let result = append(&mut writer, fence, &batch);
-                if let (Ok(Appended::Committed), Some(last)) = (&result, batch.events.last()) {
-                    announce(head, last.head());
-                }
+                announcer.tell(&result, &batch);
                 // Nobody waits any more when the runtime is gone.
                 let _ = reply.send(result);
             }
-            Order::Lock { after, limit, reply } => hold(&mut writer, after, limit, reply, head),
+            Order::Lock { after, limit, reply } => hold(&mut writer, after, limit, reply, announcer),
+            Order::Durability { reply } => {
+                // Nobody waits any more when the runtime is gone.
+                let _ = reply.send(durability(&writer).map_err(lost));
+            }
             Order::Fold { reply } => {
                 let folded = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                 let _ = reply.send(folded.map_err(lost));
@@ -286,7 +322,7 @@ fn commit(transaction: rusqlite::Transaction<'_>) -> Result<(), LogError> {
     }
 }
 
-fn hold(writer: &mut Connection, after: u64, limit: usize, reply: Reply<Held>, head: &watch::Sender<Head>) {
+fn hold(writer: &mut Connection, after: u64, limit: usize, reply: Reply<Held>, announcer: &Announcer) {
     let taken = writer.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
         let head = read_head(&transaction)?;
         let delta = read_after(&transaction, after, limit)?;
@@ -311,9 +347,7 @@ fn hold(writer: &mut Connection, after: u64, limit: usize, reply: Reply<Held>, h
         }
         Ok(appended)
     });
-    if let (Ok(Appended::Committed), Some(last)) = (&result, batch.events.last()) {
-        announce(head, last.head());
-    }
+    announcer.tell(&result, &batch);
     let _ = reply.send(result);
 }
 
@@ -406,6 +440,9 @@ impl Log for SqliteLog {
     }
 
     async fn read(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        if let Some(recent) = self.recent.after(after, limit) {
+            return Ok(recent);
+        }
         self.read_with(move |connection| read_after(connection, after, limit)).await
     }
 

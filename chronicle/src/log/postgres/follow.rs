@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::clock::DatabaseClock;
 use super::read_head;
-use crate::log::{Head, announce};
+use crate::log::recent::Recent;
+use crate::log::{Batch, Head, announce};
 use crate::postgres::connect;
 
 const CHANNEL: &str = "letopis_log";
@@ -24,16 +25,20 @@ pub(super) struct Announcer {
     head: watch::Sender<Head>,
     /// The newest that this process wrote.
     wrote: watch::Sender<u64>,
+    pub(super) recent: Arc<Recent>,
 }
 
 impl Announcer {
     pub(super) fn new(head: Head) -> Self {
-        Self { head: watch::Sender::new(head), wrote: watch::Sender::new(0) }
+        Self { head: watch::Sender::new(head), wrote: watch::Sender::new(0), recent: Arc::default() }
     }
 
-    pub(super) fn announce(&self, head: Head) {
-        announce(&self.head, head);
-        self.wrote.send_replace(head.position);
+    /// Tells of a batch that is durable.
+    pub(super) fn announce(&self, batch: &Arc<Batch>) {
+        let Some(last) = batch.events.last() else { return };
+        self.recent.add(batch);
+        announce(&self.head, last.head());
+        self.wrote.send_replace(last.position);
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Head> {

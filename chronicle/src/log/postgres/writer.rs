@@ -161,9 +161,7 @@ impl LockedLog for Held {
         }
         answered(seat.connection.execute("COMMIT")).await?;
         seat.keep();
-        if let Some(last) = batch.events.last() {
-            self.announcer.announce(last.head());
-        }
+        self.announcer.announce(&batch);
         Ok(appended)
     }
 }
