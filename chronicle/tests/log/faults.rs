@@ -50,7 +50,8 @@ async fn killed_process(url: Option<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_leaves_one_history_on_postgres() {
-    killed_process(Some(Postgres::new().await.0)).await;
+    let database = Postgres::new().await;
+    killed_process(Some(database.0.clone())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +61,8 @@ async fn a_killed_process_leaves_one_history_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_process_comes_back_with_a_stale_head_and_goes_on() {
-    let load = Load::start(Some(Postgres::new().await.0)).await;
+    let database = Postgres::new().await;
+    let load = Load::start(Some(database.0.clone())).await;
     load.writes(200).await;
     // Few enough for its cache to be brought up to date; then so many that it is dropped.
     for missed in [500, 10_500] {

@@ -477,7 +477,7 @@ fn two_processes_under_load_on_postgres() {
     let seconds = told(SECONDS).map_or(60, |seconds| seconds.parse().expect(SECONDS));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let database = runtime.block_on(Postgres::new());
-    under_load(Some(database.0), seconds);
+    under_load(Some(database.0.clone()), seconds);
 }
 
 #[test]

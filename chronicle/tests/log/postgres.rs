@@ -1,8 +1,8 @@
 //! The contract on PostgreSQL, in a real server: `./dev test` starts one and names it in
 //! `LETOPIS_TEST_POSTGRES`. Without one the tests fail.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chronicle::log::Log;
 use chronicle::log::postgres::PostgresLog;
@@ -11,14 +11,18 @@ use domain::aggregate::Event;
 use domain::chat::{Chat, ChatEvent};
 use futures::future::BoxFuture;
 use postgres_es::PostgresEventRepository;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tempfile::TempDir;
 
 use crate::contract::{Engine, complaints};
 use crate::support::{House, Machine, chat, everything, key};
 
-/// A database of its own.
+/// A database of its own, while this lives.
 pub struct Postgres(pub String);
+
+/// Databases that are of no more use to anybody. A new one costs the server hundreds of files, and its
+/// next checkpoint a sync of each.
+static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 #[expect(clippy::disallowed_methods, reason = "how ./dev test names the server that it has started")]
 fn server() -> String {
@@ -32,15 +36,31 @@ impl Postgres {
     pub async fn new() -> Self {
         static DATABASES: AtomicU32 = AtomicU32::new(0);
         let server = server();
-        let number = DATABASES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("letopis_{}_{number}", std::process::id());
         let mut admin =
             PgConnection::connect(&format!("{server}/postgres")).await.expect("the server takes connections");
-        sqlx::query(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))
-            .execute(&mut admin)
-            .await
-            .expect("a database");
-        Self(format!("{server}/{name}"))
+        let free = FREE.lock().expect("no panic holds it").pop();
+        let Some(url) = free else {
+            let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+            let name = format!("letopis_{}_{number}", std::process::id());
+            let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
+            admin.execute(create.as_str()).await.expect("a database");
+            return Self(format!("{server}/{name}"));
+        };
+        let name = url.rsplit_once('/').expect("a database").1;
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(others).bind(name).execute(&mut admin).await.expect("ended");
+        admin.execute(format!("ALTER DATABASE {name} RESET ALL").as_str()).await.expect("reset");
+        let mut database = PgConnection::connect(&url).await.expect("the database takes connections");
+        database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await.expect("emptied");
+        Self(url)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Ok(mut free) = FREE.lock() {
+            free.push(std::mem::take(&mut self.0));
+        }
     }
 }
 
