@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::letopis::Letopis;
+use crate::letopis::{Letopis, in_time};
 
 /// A new UUIDv7.
 pub fn new_key() -> Uuid {
@@ -94,6 +94,19 @@ impl Api {
     pub fn through(&self, address: std::net::SocketAddr) -> Self {
         let http = reqwest::Client::builder().user_agent("house").build().expect("an HTTP client");
         Self { http, base: format!("http://{address}"), ..self.clone() }
+    }
+
+    /// Waits until `/readyz` says so.
+    pub async fn is_ready(&self) {
+        let mut complaint = String::new();
+        let ready = in_time(async || {
+            let ready = self.get("/readyz").await;
+            complaint = ready.text();
+            (ready.status == 200).then_some(())
+        });
+        if ready.await.is_none() {
+            panic!("it is not ready in time: {complaint}");
+        }
     }
 
     pub fn base(&self) -> &str {

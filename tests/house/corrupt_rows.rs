@@ -115,7 +115,7 @@ async fn rows_damaged_while_they_are_served_are_not_shown_and_a_rebuild_cures_th
         place.settings().run(&["projections", "rebuild", "timeline", "--accept"]).await
     };
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    until("it is ready", async || (api.get("/readyz").await.status == 200).then_some(())).await;
+    api.is_ready().await;
     let mut after = read_all(&api, &circle).await;
     let whole = after.iter_mut().filter_map(serde_json::Value::as_array_mut);
     let newest: Vec<_> = whole

@@ -52,7 +52,7 @@ async fn fill_and_free(
         }
     }
     load.goes_on(4 * SENDERS).await;
-    until("it is ready", async || (api.get("/readyz").await.status == 200).then_some(())).await;
+    api.is_ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

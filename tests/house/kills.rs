@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use crate::api::{Answer, Api};
 use crate::engine::{Engine, Place, on_both_engines};
-use crate::letopis::until;
 use crate::load::{Circle, Load};
 use crate::postgres::Server;
 
@@ -117,7 +116,7 @@ async fn letopis_outlives_kills_of_its_postgres_in_the_middle_of_batches() {
     let mut all = load.stop().await;
     circle.send_all_again(&api, &mut all).await;
     circle.assert_all_there(&api, &all).await;
-    until("it is ready", async || (api.get("/readyz").await.status == 200).then_some(())).await;
+    api.is_ready().await;
     letopis.stop().await;
     let rows = place.assert_sound().await;
     assert_eq!(rows.iter().filter(|row| row.event_type == "MessageSent").count(), all.len());

@@ -286,7 +286,12 @@ pub fn signal(process: u32, name: &str) {
 }
 
 /// Looks again and again until `look` finds something.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    in_time(look).await.unwrap_or_else(|| panic!("waited {PATIENCE:?} until {what}"))
+}
+
+/// The same; `None` if it takes too long.
+pub async fn in_time<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let looking = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
         loop {
@@ -296,8 +301,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
             }
         }
     };
-    let found = tokio::time::timeout(PATIENCE, looking).await;
-    found.unwrap_or_else(|_| panic!("waited {PATIENCE:?} until {what}"))
+    tokio::time::timeout(PATIENCE, looking).await.ok()
 }
 
 /// Copies the files of a folder, not of those in it.

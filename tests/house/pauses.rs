@@ -2,7 +2,7 @@
 
 use crate::api::{Api, new_key};
 use crate::engine::{Engine, Place};
-use crate::letopis::{Folder, until};
+use crate::letopis::Folder;
 use crate::load::{Attempt, Circle, Load};
 
 const SENDERS: usize = 4;
@@ -100,7 +100,7 @@ async fn nobody_takes_the_folder_of_a_paused_process() {
     let mut all = load.stop().await;
     circle.send_all_again(&api, &mut all).await;
     circle.assert_all_there(&api, &all).await;
-    until("it is ready", async || (api.get("/readyz").await.status == 200).then_some(())).await;
+    api.is_ready().await;
     letopis.stop().await;
     place.assert_sound().await;
 }

@@ -10,7 +10,7 @@ use crate::letopis::Folder;
 use crate::people::Person;
 
 /// `%2B` and the like in a query's value.
-pub fn escaped(value: &str) -> String {
+fn escaped(value: &str) -> String {
     value.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
