@@ -50,9 +50,8 @@ async fn an_answer_that_its_client_never_heard_is_had_again(engine: Engine) {
         };
         head_moved(&place, before).await;
         let unheard = until("it answers", async || body_of(&proxy.held())).await;
-        proxy.cut();
+        proxy.cut_once();
         assert!(!heard.await.expect("no panic"), "the client heard something");
-        proxy.mend();
         let again = circle.send(&far, &attempt).await.expect("it answers");
         assert_eq!(again.status, 200, "{}", again.text());
         assert!(again.body == unheard, "first {}, later {}", String::from_utf8_lossy(&unheard), again.text());
@@ -96,8 +95,8 @@ async fn a_commit_whose_reply_postgres_could_not_deliver_is_found_again() {
         };
         head_moved(&place, before).await;
         assert!(!sending.is_finished(), "it was answered before PostgreSQL had replied");
-        proxy.cut();
         if away {
+            proxy.cut();
             // For longer than one waits: nobody can say what became of it.
             let answer = tokio::time::timeout(PATIENCE, sending).await.expect("an answer in time");
             assert_unavailable(&answer.expect("no panic"));
@@ -110,7 +109,7 @@ async fn a_commit_whose_reply_postgres_could_not_deliver_is_found_again() {
             attempt.answer = Some(answer.body);
         } else {
             // Back at once: the same batch goes again, finds itself, and the client notices nothing.
-            proxy.mend();
+            proxy.cut_once();
             let answer = sending.await.expect("no panic");
             assert_eq!(answer.status, 200, "{}", answer.text());
             attempt.answer = Some(answer.body);

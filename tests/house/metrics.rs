@@ -312,8 +312,7 @@ async fn lost_answers_and_strangers_are_counted() {
         (sample(&samples, "letopis_committer_backlog") == 2.0).then_some(())
     })
     .await;
-    proxy.cut();
-    proxy.mend();
+    proxy.cut_once();
     assert_eq!((first.await.expect("no panic"), second.await.expect("no panic")), (200, 200));
     let text = page(&api).await;
     let after = read(&text);

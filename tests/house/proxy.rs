@@ -15,14 +15,17 @@ enum Mode {
     Forward,
     /// What clients say goes on; what the server says after these bytes came by is kept.
     Hold(Arc<[u8]>),
-    /// Connections are closed, new ones too.
-    Cut,
+    /// New connections are closed at once.
+    Refuse,
 }
+
+/// How it is, and how often its connections have been closed.
+type State = (Mode, u64);
 
 /// Forwards to one server until it is told otherwise.
 pub struct Proxy {
     pub address: SocketAddr,
-    mode: watch::Sender<Mode>,
+    state: watch::Sender<State>,
     held: Arc<Mutex<Vec<u8>>>,
     accepting: JoinHandle<()>,
 }
@@ -31,21 +34,21 @@ impl Proxy {
     pub async fn before(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (mode, held) = (watch::Sender::new(Mode::Forward), Arc::default());
-        let (modes, keep) = (mode.clone(), Arc::clone(&held));
+        let (state, held) = (watch::Sender::new((Mode::Forward, 0)), Arc::default());
+        let (states, keep) = (state.clone(), Arc::clone(&held));
         let accepting = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(carry(client, server, modes.subscribe(), Arc::clone(&keep)));
+                tokio::spawn(carry(client, server, states.subscribe(), Arc::clone(&keep)));
             }
         });
-        Self { address, mode, held, accepting }
+        Self { address, state, held, accepting }
     }
 
     /// Keeps what the server says on a connection in which `words` went to it.
     pub fn hold_replies_to(&self, words: &str) {
         self.held().clear();
-        self.mode.send_replace(Mode::Hold(words.as_bytes().into()));
+        self.state.send_modify(|(mode, _)| *mode = Mode::Hold(words.as_bytes().into()));
     }
 
     /// What was kept.
@@ -53,21 +56,26 @@ impl Proxy {
         self.held.lock().expect("no panic while it is held")
     }
 
-    /// Closes every connection; what was kept is lost. New ones are closed at once.
+    /// Closes every connection, so that what was kept is lost; new ones are closed at once.
     pub fn cut(&self) {
-        self.mode.send_replace(Mode::Cut);
+        self.state.send_modify(|(mode, closed)| (*mode, *closed) = (Mode::Refuse, *closed + 1));
+    }
+
+    /// Closes every connection; new ones are good.
+    pub fn cut_once(&self) {
+        self.state.send_modify(|(mode, closed)| (*mode, *closed) = (Mode::Forward, *closed + 1));
     }
 
     /// New connections are good again.
     pub fn mend(&self) {
-        self.mode.send_replace(Mode::Forward);
+        self.state.send_modify(|(mode, _)| *mode = Mode::Forward);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.mode.send_replace(Mode::Cut);
+        self.cut();
     }
 }
 
@@ -75,10 +83,14 @@ impl Drop for Proxy {
 async fn carry(
     client: TcpStream,
     server: SocketAddr,
-    mode: watch::Receiver<Mode>,
+    state: watch::Receiver<State>,
     held: Arc<Mutex<Vec<u8>>>,
 ) {
-    let mut cut = mode.clone();
+    let began = state.borrow().clone();
+    if began.0 == Mode::Refuse {
+        return;
+    }
+    let mut cut = state.clone();
     let holds = AtomicBool::new(false);
     let carrying = async {
         let server = TcpStream::connect(server).await?;
@@ -90,7 +102,7 @@ async fn carry(
                 if read == 0 {
                     return Ok(());
                 }
-                if let Mode::Hold(words) = &*mode.borrow() {
+                if let (Mode::Hold(words), _) = &*state.borrow() {
                     seen.extend_from_slice(&bytes[..read]);
                     // Said before it is passed on, so that no reply can be faster.
                     holds.fetch_or(seen.windows(words.len()).any(|it| it == &**words), Ordering::SeqCst);
@@ -125,6 +137,6 @@ async fn carry(
     };
     tokio::select! {
         () = carrying => {}
-        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+        _ = cut.wait_for(|(_, closed)| *closed != began.1) => {}
     }
 }
