@@ -124,7 +124,7 @@ impl Settings {
     }
 
     /// Starts it, and waits until it listens.
-    async fn launch(&self) -> Letopis {
+    pub async fn launch(&self) -> Letopis {
         let mut child = self.spawn();
         let stderr = Stderr::read(&mut child);
         let mut running = Running { child, stderr };

@@ -35,7 +35,10 @@ async fn history(api: &Api, reader: &Person, chat_id: impl std::fmt::Display) ->
     page["items"].clone()
 }
 
-on_both_engines!(a_poisonous_event_parks_its_stream_and_nothing_else);
+on_both_engines!(
+    a_poisonous_event_parks_its_stream_and_nothing_else,
+    a_revocation_that_cannot_be_read_lets_nobody_in,
+);
 
 async fn a_poisonous_event_parks_its_stream_and_nothing_else(engine: Engine) {
     let place = Place::new(engine).await;
@@ -133,4 +136,57 @@ async fn a_poisonous_event_parks_its_stream_and_nothing_else(engine: Engine) {
     .await;
     letopis.stop().await;
     place.assert_sound().await;
+}
+
+async fn a_revocation_that_cannot_be_read_lets_nobody_in(engine: Engine) {
+    let place = Place::new(engine).await;
+    let letopis = place.start().await;
+    let api = Api::of(&letopis);
+    let ann = Person::register(&api, "ann").await;
+    let again = Authorize { email: ann.email.clone(), password: Secret(ann.password.clone()) };
+    let stolen: SignedIn = api.command("authorize", None, &again).await.ok();
+    let stolen_access = stolen.access_token.expect("in the body");
+    assert_eq!(api.by(&stolen_access).get("/query/v1/me").await.status, 200);
+    letopis.stop().await;
+    let (projections, kept) = (place.folder.file("projections"), place.folder.beside("kept"));
+    copy_folder(&projections, &kept);
+
+    let letopis = place.start().await;
+    let api = Api::of(&letopis);
+    let end = Revoke { session_id: Some(stolen.session_id), others: None };
+    assert_eq!(ann.on(&api).command("revoke", Some(new_key()), &end).await.status, 200);
+    letopis.stop().await;
+    std::fs::remove_dir_all(&projections).expect("they were there");
+    copy_folder(&kept, &projections);
+    let rows = place.assert_sound().await;
+    let revoked = newest(&rows, "SessionRevoked");
+    place.rewrite(revoked.position, r#"{"damaged":true}"#).await;
+
+    // The rows say that it lives, and must not be believed; nor is anybody told that all is well.
+    let letopis = place.settings().launch().await;
+    let api = Api::of(&letopis);
+    let complaint = until("it says that it is not ready", async || {
+        let ready = api.get("/readyz").await;
+        (ready.status == 503 && ready.text().contains("sessions has stopped")).then(|| ready.text())
+    });
+    complaint.await;
+    let refused = until("the session is not let in", async || {
+        let answer = api.by(&stolen_access).get("/query/v1/me").await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    refused.problem(503, "unavailable");
+    for _ in 0..20 {
+        assert_ne!(api.by(&stolen_access).get("/query/v1/me").await.status, 200, "let in");
+    }
+    // Whoever's own stream can be read is let in by it.
+    assert_eq!(ann.on(&api).get("/query/v1/me").await.status, 200, "her other session lives");
+
+    place.rewrite(revoked.position, &revoked.payload).await;
+    let ran = place.settings().run(&["projections", "rebuild", "sessions", "--accept"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    api.is_ready().await;
+    api.by(&stolen_access).get("/query/v1/me").await.problem(401, "session-ended");
+    assert_eq!(ann.on(&api).get("/query/v1/me").await.status, 200, "her other session lives");
+    letopis.stop().await;
 }
