@@ -11,11 +11,15 @@ use crate::load::{Circle, assert_unavailable};
 
 const PAGE: u64 = 4_096;
 
-/// The file of the timeline that is served.
-fn rows_of(place: &Place, name: &str) -> PathBuf {
+/// The folder of what is served.
+fn generation_of(place: &Place, name: &str) -> PathBuf {
     let folder = place.folder.file("projections").join(name);
     let current = std::fs::read_to_string(folder.join("CURRENT")).expect("the generation that is served");
-    folder.join(current.trim()).join("rows.db")
+    folder.join(current.trim())
+}
+
+fn rows_of(place: &Place, name: &str) -> PathBuf {
+    generation_of(place, name).join("rows.db")
 }
 
 /// Brings what stands in the write-ahead log into the file, while nobody has it open.
@@ -27,7 +31,7 @@ fn fold(file: &Path) {
 /// Overwrites all of a file from this page on.
 fn damage(file: &Path, from: u64) {
     let length = std::fs::metadata(file).expect("a file").len();
-    assert!(length > (from + 4) * PAGE, "{} is too small to be damaged: {length}", file.display());
+    assert!(length > from * PAGE, "{} is too small to be damaged: {length}", file.display());
     let mut rows = std::fs::File::options().write(true).open(file).expect("a file");
     rows.seek(SeekFrom::Start(from * PAGE)).expect("sought");
     rows.write_all(&vec![0xa5; usize::try_from(length - from * PAGE).expect("small")]).expect("written");
@@ -58,6 +62,7 @@ async fn read_all(api: &Api, circle: &Circle) -> Vec<serde_json::Value> {
 on_both_engines!(
     rows_damaged_at_rest_are_set_aside_and_made_anew,
     rows_damaged_while_they_are_served_are_not_shown_and_a_rebuild_cures_them,
+    damaged_rows_of_sessions_let_nobody_in,
 );
 
 async fn rows_damaged_at_rest_are_set_aside_and_made_anew(engine: Engine) {
@@ -65,16 +70,34 @@ async fn rows_damaged_at_rest_are_set_aside_and_made_anew(engine: Engine) {
     let letopis = place.start().await;
     let api = Api::of(&letopis);
     let circle = Circle::gather(&api).await;
-    let before = live_a_while(&api, &circle).await;
+    live_a_while(&api, &circle).await;
+    let before = look_around(&api, &circle).await;
     letopis.stop().await;
-    fold(&rows_of(&place, "timeline"));
-    damage(&rows_of(&place, "timeline"), 0);
+    for name in ["timeline", "directory", "sessions"] {
+        fold(&rows_of(&place, name));
+        damage(&rows_of(&place, name), 0);
+    }
+    damage(&generation_of(&place, "search").join("meta.json"), 0);
     let letopis = place.start().await;
     let api = Api::of(&letopis);
-    assert_eq!(read_all(&api, &circle).await, before);
+    assert_eq!(look_around(&api, &circle).await, before);
     let said = letopis.said();
-    assert!(said.contains("timeline") && said.contains("set aside"), "nobody is told:\n{said}");
+    for name in ["timeline", "directory", "sessions", "search"] {
+        let told = |line: &str| line.contains("set aside") && line.contains(&format!("projections/{name} "));
+        assert!(said.lines().any(told), "nobody is told of {name}:\n{said}");
+    }
     letopis.stop().await;
+}
+
+/// Something of every projection.
+async fn look_around(api: &Api, circle: &Circle) -> Vec<serde_json::Value> {
+    let mut seen = read_all(api, circle).await;
+    for person in circle.people.iter() {
+        for path in ["/me", "/friends", "/chats", "/sessions", "/users?q=ann", "/users?q=bob"] {
+            seen.push(person.on(api).query(path).await);
+        }
+    }
+    seen
 }
 
 async fn rows_damaged_while_they_are_served_are_not_shown_and_a_rebuild_cures_them(engine: Engine) {
@@ -123,5 +146,29 @@ async fn rows_damaged_while_they_are_served_are_not_shown_and_a_rebuild_cures_th
         .collect();
     assert_eq!(newest.len(), 1, "the message sent meanwhile is shown");
     assert_eq!(after, before);
+    letopis.stop().await;
+}
+
+async fn damaged_rows_of_sessions_let_nobody_in(engine: Engine) {
+    let place = Place::new(engine).await;
+    let letopis = place.start().await;
+    let api = Api::of(&letopis);
+    let circle = Circle::gather(&api).await;
+    let [ann, bob, _] = &circle.people[..] else { panic!("three people") };
+    let gone = ann.on(&api).command("revoke", None, &serde_json::json!({})).await;
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    letopis.stop().await;
+    fold(&rows_of(&place, "sessions"));
+    let letopis = place.start().await;
+    let api = Api::of(&letopis);
+    damage(&rows_of(&place, "sessions"), 1);
+    // The log decides where the rows can't.
+    ann.on(&api).get("/query/v1/me").await.problem(401, "session-ended");
+    assert_eq!(bob.on(&api).get("/query/v1/me").await.status, 200);
+    assert_unavailable(&bob.on(&api).get("/query/v1/sessions").await);
+    let ran = place.settings().run(&["projections", "rebuild", "sessions", "--accept"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(bob.on(&api).get("/query/v1/sessions").await.status, 200);
+    ann.on(&api).get("/query/v1/me").await.problem(401, "session-ended");
     letopis.stop().await;
 }

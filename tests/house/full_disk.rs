@@ -3,7 +3,7 @@
 
 use crate::api::Api;
 use crate::disk::Disk;
-use crate::engine::Place;
+use crate::engine::{Engine, Place, on_both_engines};
 use crate::letopis::{Folder, Letopis, until};
 use crate::load::{Circle, Load, assert_unavailable};
 use crate::log_file;
@@ -106,4 +106,49 @@ async fn a_full_disk_refuses_commands_and_loses_nothing_on_postgres() {
     letopis.stop().await;
     let rows = place.assert_sound().await;
     assert_eq!(rows.iter().filter(|row| row.event_type == "MessageSent").count(), all.len());
+}
+
+on_both_engines!(a_full_disk_beneath_the_rows_refuses_no_command);
+
+/// Log and keys have room, projections have none.
+async fn a_full_disk_beneath_the_rows_refuses_no_command(engine: Engine) {
+    let (disk, place) = (Disk::new("24m").await, Place::new(engine).await);
+    let mut settings = disk.hosts(place.settings());
+    let log = place.folder.beside("log.db");
+    if engine == Engine::Sqlite {
+        for (variable, file) in
+            [("LETOPIS_LOG_URL", &log), ("LETOPIS_KEYS_URL", &place.folder.beside("keys.db"))]
+        {
+            settings = settings.with(variable, format!("sqlite:{}", file.display()));
+        }
+    }
+    let letopis = settings.start().await;
+    let api = Api::of(&letopis);
+    let circle = Circle::gather(&api).await;
+    let load = Load::through_refusals(&circle, &api, SENDERS);
+    load.goes_on(4 * SENDERS).await;
+    disk.fill();
+    let complaint = until("it says that it is not ready", async || {
+        let ready = api.get("/readyz").await;
+        (ready.status == 503).then(|| ready.text())
+    })
+    .await;
+    assert!(complaint.contains("waits for its engines"), "{complaint}");
+    load.goes_on(4 * SENDERS).await;
+    assert_eq!(load.refused(), 0, "commands were refused");
+    for chat_id in circle.chats() {
+        let path = format!("/query/v1/chats/{chat_id}/messages");
+        let page: serde_json::Value = circle.reader_of(chat_id).on(&api).get(&path).await.ok();
+        assert!(!page["items"].as_array().expect("a list").is_empty(), "{chat_id} is empty");
+    }
+    disk.free();
+    api.is_ready().await;
+    let mut all = load.stop().await;
+    circle.send_all_again(&api, &mut all).await;
+    circle.assert_all_there(&api, &all).await;
+    letopis.stop().await;
+    match engine {
+        Engine::Sqlite => log_file::assert_sound(&log_file::open(&log)),
+        Engine::Postgres => place.assert_sound().await,
+    };
 }
