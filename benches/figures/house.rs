@@ -1,6 +1,7 @@
 //! A data folder as the product has it, opened in this process: log, keys, executor, and people who
 //! talk. What is written here is what `letopis serve` writes and reads.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -86,7 +87,7 @@ pub struct Seat {
 /// The folder, opened.
 pub struct House {
     pub executor: Executor,
-    /// What the connection that commits says of its durability, where it can be asked.
+    /// What the connection that commits says of its durability.
     pub durability: String,
     pub people: Vec<Person>,
     pub seats: Vec<Seat>,
@@ -107,7 +108,8 @@ impl House {
         let (log, durability, file): (Arc<dyn Log>, String, _) = match engine {
             Engine::Sqlite => {
                 let log = SqliteLog::open(&folder.join("log.db"))?;
-                (log.clone(), String::new(), Some(log))
+                let (journal, synchronous) = log.durability().await?;
+                (log.clone(), format!("journal_mode={journal} synchronous={synchronous}"), Some(log))
             }
             Engine::Postgres(url) => {
                 let log = PostgresLog::open(url, clock.clone()).await?;
@@ -169,14 +171,19 @@ impl House {
         all(registering).await?;
 
         let mut befriending = Vec::new();
+        let mut known = BTreeSet::new();
         for one in 0..people {
             for step in 1..=friends {
-                befriending.push((one, (one + step) % people, self.envelope("add", Some(self.people[one]))));
+                let other = (one + step) % people;
+                let pair = Pair::of(self.people[one].id, self.people[other].id);
+                if pair.is_some_and(|pair| known.insert(pair)) {
+                    befriending.push((one, other));
+                }
             }
         }
         for (operation, wish) in [("add", Wish::Add), ("accept", Wish::Accept)] {
             let mut wishes = Vec::new();
-            for (one, other, _) in &befriending {
+            for (one, other) in &befriending {
                 let (by, other) = if wish == Wish::Add { (*one, *other) } else { (*other, *one) };
                 let (by, other) = (self.people[by], self.people[other].id);
                 let envelope = self.envelope(operation, Some(by));
@@ -194,7 +201,7 @@ impl House {
         }
 
         let mut opening = Vec::new();
-        for (one, other, _) in &befriending {
+        for (one, other) in &befriending {
             let (by, with) = (self.people[*one], self.people[*other].id);
             let envelope = self.envelope("create_chat", Some(by));
             let chat = ChatId(uuid_v7(envelope.at, &self.dice.ten_bytes()));

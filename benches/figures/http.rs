@@ -139,10 +139,12 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         for clients in bench.clients.clone() {
             let watch = bench.machine.watch();
             let (mut ours, mut insert, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-            let mut behind = Duration::ZERO;
+            let (mut behind, mut cpu) = (Duration::ZERO, String::new());
             for _ in 0..bench.scale.rounds {
                 let senders = senders(&letopis, &guests, clients, &texts).await?;
-                ours.push(rate(senders, bench.scale.window).await?.per_second);
+                let (rate_of_ours, cpu_of_ours) = bench.ours(senders).await?;
+                ours.push(rate_of_ours);
+                cpu = cpu_of_ours;
                 behind = behind.max(settled(&letopis, &guests[0], &texts).await?);
                 insert.push(pgbench.rate(clients, bench.scale.window).await?);
                 if matches!(engine, Engine::Sqlite) {
@@ -151,7 +153,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             }
             let what = format!("send through HTTP, {name}, {clients} clients");
             let lag = format!("projections had caught up {:.1} s after it", behind.as_secs_f64());
-            let row = Row::ratio(&what, "/s", &ours, ("pgbench INSERT", &insert)).note(lag);
+            let row = Row::ratio(&what, "/s", &ours, ("pgbench INSERT", &insert)).note(cpu).note(lag);
             let bar = clients == 256 && matches!(engine, Engine::Postgres(_));
             bench.add(if bar { row.bar(Bar::AtLeast(2.0)) } else { row }, &watch);
             if !plain.is_empty() {

@@ -102,7 +102,7 @@ async fn pages(bench: &mut Bench, letopis: &Letopis, long: &Side, short: &Side) 
         for _ in 0..bench.scale.rounds {
             for (side, path, costs) in [(long, long_path, &mut costs), (short, short_path, &mut short_costs)]
             {
-                let reader = Reader::open(letopis, path, &side.guest.token).await?;
+                let reader = Reader::open(letopis, path, &side.guest.token, PAGE).await?;
                 costs.push(1e6 / rate(vec![reader], bench.scale.window).await?.per_second);
             }
         }
@@ -133,21 +133,23 @@ async fn first_send(bench: &mut Bench, long: &Side, short: &Side) -> anyhow::Res
     Ok(())
 }
 
-/// Asks for the same page over and over; a page that is not full is an error.
+/// Asks for the same page over and over.
 pub struct Reader {
     connection: Connection,
     request: Vec<u8>,
 }
 
 impl Reader {
-    pub async fn open(letopis: &Letopis, path: &str, token: &str) -> anyhow::Result<Self> {
+    /// # Errors
+    /// If the first answer is no page of `size` messages.
+    pub async fn open(letopis: &Letopis, path: &str, token: &str, size: u64) -> anyhow::Result<Self> {
         let mut connection = Connection::open(letopis.address).await?;
         let request = get(path, Some(token), None);
         let (status, answer) = connection.ask(&request).await?;
         ensure!(status == 200, "{path} answers {status}: {}", String::from_utf8_lossy(answer));
         let answer: serde_json::Value = serde_json::from_slice(answer)?;
         let items = answer["items"].as_array().map_or(0, Vec::len) as u64;
-        ensure!(items == PAGE, "{path} answers {items} messages instead of {PAGE}");
+        ensure!(items == size, "{path} answers {items} messages instead of {size}");
         Ok(Self { connection, request })
     }
 }

@@ -27,6 +27,32 @@ pub struct Machine {
     fastest_spin: Option<Duration>,
 }
 
+/// CPU time of those who take part, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    /// This process: the load, and with it the executor where there is no other process.
+    pub here: f64,
+    /// Processes that this one has started.
+    pub started: f64,
+    /// The roots with all of theirs.
+    pub servers: f64,
+}
+
+impl Cpu {
+    /// What was used between `earlier` and this, for each of `count` commands, in words.
+    pub fn each(self, earlier: Self, count: u64) -> String {
+        let micros = |now: f64, then: f64| format!("{:.0} µs", (now - then) * 1e6 / count.max(1) as f64);
+        let mut words = format!("CPU a command: {} here", micros(self.here, earlier.here));
+        if self.started > earlier.started {
+            words += &format!(", {} letopis", micros(self.started, earlier.started));
+        }
+        if self.servers > earlier.servers {
+            words += &format!(", {} PostgreSQL", micros(self.servers, earlier.servers));
+        }
+        words
+    }
+}
+
 /// A stretch of time that is looked at.
 pub struct Watch(Ticks);
 
@@ -103,42 +129,80 @@ impl Machine {
     /// that has ended is counted in its parent, which has waited for it.
     fn own_ticks(&self) -> u64 {
         const KERNEL: u32 = 2;
-        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        let mut times: HashMap<u32, u64> = HashMap::new();
+        let roots = self.roots.iter().copied().chain([std::process::id(), KERNEL]);
+        Processes::read().ticks_of(roots)
+    }
+
+    /// CPU time used so far.
+    pub fn cpu(&self) -> Cpu {
+        // Linux counts in hundredths of a second for whoever reads.
+        let seconds = |ticks: u64| ticks as f64 / 100.0;
+        let processes = Processes::read();
+        let here = std::process::id();
+        // Without the time of children that have ended.
+        let alone = fields(here).map_or(0, |fields| fields.iter().skip(10).take(2).sum());
+        let all = processes.ticks_of([here]);
+        Cpu {
+            here: seconds(alone),
+            started: seconds(all.saturating_sub(alone)),
+            servers: seconds(processes.ticks_of(self.roots.iter().copied())),
+        }
+    }
+}
+
+/// All processes at one moment.
+#[derive(Default)]
+struct Processes {
+    children: HashMap<u32, Vec<u32>>,
+    ticks: HashMap<u32, u64>,
+}
+
+impl Processes {
+    fn read() -> Self {
+        let mut processes = Self::default();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
                 continue;
             };
-            let Some((parent, ticks)) = process(id) else { continue };
-            children.entry(parent).or_default().push(id);
-            times.insert(id, ticks);
+            let Some(fields) = fields(id) else { continue };
+            processes.children.entry(fields[0] as u32).or_default().push(id);
+            processes.ticks.insert(id, fields.iter().skip(10).sum());
         }
-        let mut open = vec![std::process::id(), KERNEL];
-        open.extend(&self.roots);
+        processes
+    }
+
+    /// Of these and all who descend from them.
+    fn ticks_of(&self, roots: impl IntoIterator<Item = u32>) -> u64 {
+        let mut open: Vec<u32> = roots.into_iter().collect();
         let mut seen = HashSet::new();
-        let mut own = 0;
+        let mut ticks = 0;
         while let Some(id) = open.pop() {
             if seen.insert(id) {
-                own += times.get(&id).copied().unwrap_or(0);
-                open.extend(children.get(&id).into_iter().flatten());
+                ticks += self.ticks.get(&id).copied().unwrap_or(0);
+                open.extend(self.children.get(&id).into_iter().flatten());
             }
         }
-        own
+        ticks
     }
 }
 
-/// Parent, and CPU time with that of the children that were waited for.
-fn process(id: u32) -> Option<(u32, u64)> {
+/// Fields 4 to 17 of a process's stat: the parent first; the last four are its time in user mode and
+/// in the kernel, and the same of its children that were waited for.
+fn fields(id: u32) -> Option<[u64; 14]> {
     let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The name in parentheses may hold anything.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some((fields.get(1)?.parse().ok()?, (11..15).filter_map(number).sum()))
+    let mut fields = [0; 14];
+    let mut words = text.rsplit_once(')')?.1.split_whitespace().skip(1);
+    for field in &mut fields {
+        // Some fields may be negative; none that is used here.
+        *field = words.next()?.parse().unwrap_or(0);
+    }
+    Some(fields)
 }
 
 /// The parent of a process.
 pub fn parent_of(id: u32) -> Option<u32> {
-    process(id).map(|(parent, _)| parent)
+    fields(id).map(|fields| fields[0] as u32)
 }
 
 fn spin_all() -> Duration {

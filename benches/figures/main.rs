@@ -30,7 +30,7 @@ use std::sync::Arc;
 use clap::{Parser, ValueEnum};
 
 use crate::machine::Machine;
-use crate::measure::Window;
+use crate::measure::{Client, Window, rate};
 use crate::postgres::Server;
 use crate::table::{Row, Table};
 use crate::texts::Texts;
@@ -112,6 +112,13 @@ impl Bench {
     /// An empty place for a data folder.
     pub fn folder(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Commands a second of our side, and what CPU each took.
+    pub async fn ours<C: Client>(&self, clients: Vec<C>) -> anyhow::Result<(f64, String)> {
+        let before = self.machine.cpu();
+        let rate = rate(clients, self.scale.window).await?;
+        Ok((rate.per_second, self.machine.cpu().each(before, rate.all)))
     }
 
     /// Says what is going on.

@@ -38,6 +38,8 @@ pub struct Rate {
     pub per_second: f64,
     /// Of all answers, the share that were conflicts.
     pub conflicts: f64,
+    /// Commands that were done from first to last, warming up included.
+    pub all: u64,
 }
 
 #[derive(Default)]
@@ -87,7 +89,8 @@ pub async fn rate<C: Client>(clients: Vec<C>, window: Window) -> anyhow::Result<
     let done = (counts.done.load(Ordering::Relaxed) - before.0) as f64;
     let conflicts = (counts.conflicts.load(Ordering::Relaxed) - before.1) as f64;
     end(running, &counts).await?;
-    Ok(Rate { per_second: done / took, conflicts: conflicts / (done + conflicts).max(1.0) })
+    let all = counts.done.load(Ordering::Relaxed);
+    Ok(Rate { per_second: done / took, conflicts: conflicts / (done + conflicts).max(1.0), all })
 }
 
 /// For what is too slow for a window: counts from the start until there were `enough` answers and
@@ -113,8 +116,8 @@ pub async fn slow_rate<C: Client>(
     let (done, conflicts) = (counts.done.load(Ordering::Relaxed), counts.conflicts.load(Ordering::Relaxed));
     counts.stop.store(true, Ordering::Relaxed);
     running.shutdown().await;
-    let (done, conflicts) = (done.max(1) as f64, conflicts as f64);
-    Ok(Rate { per_second: done / took, conflicts: conflicts / (done + conflicts) })
+    let (all, conflicts) = (done.max(1), conflicts as f64);
+    Ok(Rate { per_second: all as f64 / took, conflicts: conflicts / (all as f64 + conflicts), all })
 }
 
 /// Waits for `time`, or for a client that failed.

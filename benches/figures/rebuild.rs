@@ -16,6 +16,8 @@ use crate::serve::Letopis;
 use crate::table::{Bar, Row};
 
 const PROJECTIONS: [&str; 4] = ["timeline", "directory", "sessions", "search"];
+/// Messages in a page that is read meanwhile.
+const PAGE: u64 = 10;
 /// Clients that read pages of history all the while.
 const READERS: usize = 2;
 /// Between two messages of the past, in microseconds.
@@ -61,8 +63,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         for reader in 0..READERS {
             let guest = &guests[reader * 7 % guests.len()];
             let chat = guest.chats.first().context("everybody is in a chat")?;
-            let mut reader =
-                Reader::open(&letopis, &format!("/query/v1/chats/{chat}/messages"), &guest.token).await?;
+            let path = format!("/query/v1/chats/{chat}/messages?limit={PAGE}");
+            let mut reader = Reader::open(&letopis, &path, &guest.token, PAGE).await?;
             let (stop, pages) = (stop.clone(), pages.clone());
             reading.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {

@@ -25,23 +25,26 @@ pub async fn postgres(bench: &mut Bench) -> anyhow::Result<()> {
     let house = peopled(bench, "sends-postgres", &engine).await?;
     let pgbench = bench.server.rival(bench.texts.typical()).await?;
     let stock = Stock::open(&bench.server, "bench_stock", &bench.texts).await?;
-    bench.table.fact("settings of our committing connection", &house.durability);
+    bench.table.fact("settings of our committing connection, PostgreSQL", &house.durability);
     bench.table.fact("settings of pgbench's connections", &pgbench.settings);
     bench.table.fact("settings of stock's connections", &stock.settings);
 
     let window = bench.scale.window;
     for clients in bench.clients.clone() {
         let watch = bench.machine.watch();
-        let (mut ours, mut single, mut whole, mut conflicts) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
+        let (mut ours, mut single, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut conflicts, mut cpu) = (0.0_f64, String::new());
         for _ in 0..bench.scale.rounds {
-            ours.push(rate(house.senders(clients, &bench.texts), window).await?.per_second);
+            let (rate_of_ours, cpu_of_ours) = bench.ours(house.senders(clients, &bench.texts)).await?;
+            ours.push(rate_of_ours);
+            cpu = cpu_of_ours;
             single.push(pgbench.rate(clients, window).await?);
             let rate = rate(stock.clients(clients, PEOPLE * FRIENDS), window).await?;
             whole.push(rate.per_second);
             conflicts = conflicts.max(rate.conflicts);
         }
         let what = format!("executor, PostgreSQL, {clients} clients");
-        let row = Row::ratio(&what, "/s", &ours, ("pgbench INSERT", &single));
+        let row = Row::ratio(&what, "/s", &ours, ("pgbench INSERT", &single)).note(cpu);
         let row = match clients {
             64 => row.bar(Bar::AtLeast(1.5)),
             256 => row.bar(Bar::AtLeast(3.0)),
@@ -59,16 +62,20 @@ pub async fn postgres(bench: &mut Bench) -> anyhow::Result<()> {
 pub async fn sqlite(bench: &mut Bench) -> anyhow::Result<()> {
     let house = peopled(bench, "sends-sqlite", &Engine::Sqlite).await?;
     let single = Single::open(&bench.folder("single.db"))?;
+    bench.table.fact("settings of our committing connection, SQLite", &house.durability);
     bench.table.fact("settings of one transaction a command", single.settings()?);
     for clients in bench.clients.clone() {
         let watch = bench.machine.watch();
-        let (mut ours, mut rival) = (Vec::new(), Vec::new());
+        let (mut ours, mut rival, mut cpu) = (Vec::new(), Vec::new(), String::new());
         for _ in 0..bench.scale.rounds {
-            ours.push(rate(house.senders(clients, &bench.texts), bench.scale.window).await?.per_second);
+            let (rate_of_ours, cpu_of_ours) = bench.ours(house.senders(clients, &bench.texts)).await?;
+            ours.push(rate_of_ours);
+            cpu = cpu_of_ours;
             rival.push(single.rate(bench.scale.window, &bench.texts).await?);
         }
         let what = format!("executor, SQLite, {clients} clients");
-        bench.add(Row::ratio(what, "/s", &ours, ("one transaction a command", &rival)), &watch);
+        let row = Row::ratio(what, "/s", &ours, ("one transaction a command", &rival)).note(cpu);
+        bench.add(row, &watch);
     }
     house.close().await
 }
