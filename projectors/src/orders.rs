@@ -57,7 +57,6 @@ impl<P: Projection> Runner<P> {
             rebuild.asked.accept |= accept;
             return Ok(Ok(rebuild.stage.subscribe()));
         }
-        self.drop_previous(hands).await?;
         let asked = Asked { accept };
         let generation = self.port.shelf().begin(self.fresh(), hands.epoch, asked).await?;
         let carrier = crate::carrier::Carrier::of(generation, &*self.make).await?;
@@ -116,6 +115,8 @@ impl<P: Projection> Runner<P> {
             hands.rebuild = Some(rebuild);
             return Ok(());
         };
+        // Of a rebuild that ended less than a grace ago.
+        self.drop_previous(hands).await?;
         let (number, events) = (next.number, next.position());
         let old = self.sheet.note(|facts| facts.generation);
         self.patiently(|| self.port.shelf().switch(number, hands.epoch)).await?;

@@ -67,6 +67,23 @@ async fn rows_that_are_no_rows_are_set_aside_and_made_anew() {
 }
 
 #[tokio::test]
+async fn an_index_that_is_no_index_is_set_aside_and_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("search");
+    let url = format!("tantivy:{}", path.display());
+    for (number, meta) in [(1, "no JSON"), (2, ""), (3, r#"{"segments":[],"schema":[],"opstamp":0}"#)] {
+        let store = stores::resolver::search(&url).expect("opened");
+        assert_eq!(store.serving().checkpoint().await.expect("an answer"), None, "{number}");
+        store.serving().take_over(crate::fresh()).await.expect("taken over");
+        drop(store);
+        let file = path.join(number.to_string()).join("meta.json");
+        std::fs::write(&file, meta).expect("damaged");
+    }
+    drop(stores::resolver::search(&url).expect("opened"));
+    assert_eq!(names(&path), ["3.damaged", "4", "CURRENT"]);
+}
+
+#[tokio::test]
 async fn damage_that_is_met_while_serving_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("timeline");
