@@ -21,18 +21,14 @@ pub struct Server {
     _kept: Option<tempfile::TempDir>,
 }
 
-/// Where the programs are: the newest of Debian's, or those on the PATH.
+/// The one on the PATH, or the newest of Debian's, which puts none there.
 fn program(name: &str) -> PathBuf {
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|version| Some(version.ok()?.path().join("bin").join(name)))
-        .filter(|program| program.exists())
-        .collect();
-    found.sort();
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    found.extend(std::env::split_paths(&on_path).map(|folder| folder.join(name)).filter(|it| it.exists()));
-    found.into_iter().next().unwrap_or_else(|| {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path =
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.exists());
+    let debians = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let debians = debians.filter_map(|version| Some(version.ok()?.path().join("bin").join(name)));
+    on_path.or_else(|| debians.filter(|program| program.exists()).max()).unwrap_or_else(|| {
         panic!("there is no {name}: run ./dev test, which installs PostgreSQL, or apt-get install postgresql")
     })
 }
