@@ -16,6 +16,7 @@ use domain::live::{Ids, What};
 use domain::read_marker::ReadMarkerEvent;
 use domain::session::SessionEvent;
 use domain::user::UserEvent;
+use moka::sync::Cache;
 use stores::directory::Directory;
 use stores::live::{Live, Notice};
 use stores::timeline::Timeline;
@@ -27,11 +28,15 @@ use crate::projection::{Entry, Projection, ProjectionError};
 /// For so long a notice waits for its rows. Longer, and the projection they come from is in
 /// trouble of its own: the others' notices must not wait for that.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Chats whose members are remembered.
+const REMEMBERED: u64 = 10_000;
 
 pub struct LiveProjection {
     progress: Progress,
     directory: Port<dyn Directory>,
     timeline: Port<dyn Timeline>,
+    /// Who is in a chat. Only the chat's own events change that, and they pass here in order.
+    members: Cache<ChatId, Arc<[PersonId]>>,
 }
 
 impl LiveProjection {
@@ -40,11 +45,12 @@ impl LiveProjection {
             progress: context.stores.progress.clone(),
             directory: context.stores.directory.clone(),
             timeline: context.stores.timeline.clone(),
+            members: Cache::new(REMEMBERED),
         }
     }
 
-    /// Waits until the projections whose rows `batch` changes show them.
-    async fn rows_are_shown(&self, batch: &[Entry]) {
+    /// Waits until the projections whose rows `batch` changes show them; answers whether all do.
+    async fn rows_are_shown(&self, batch: &[Entry]) -> bool {
         let mut needed: HashMap<&str, u64> = HashMap::new();
         for entry in batch {
             let shows = match &entry.event {
@@ -55,12 +61,28 @@ impl LiveProjection {
             };
             needed.insert(shows, entry.position);
         }
+        let mut all = true;
         for (projection, position) in needed {
             let shown = self.progress.wait(&[projection], position, PATIENCE).await;
             if shown < position {
+                all = false;
                 tracing::warn!(projection, shown, position, "notices go out before their rows");
             }
         }
+        all
+    }
+
+    /// Who is in a chat, by rows that are `shown` or by older ones: those are not remembered.
+    async fn members_of(&self, chat: ChatId, shown: bool) -> Result<Vec<PersonId>, ProjectionError> {
+        if let Some(known) = self.members.get(&chat) {
+            return Ok(known.to_vec());
+        }
+        let members = self.timeline.serving().members(chat).await?;
+        let members: Vec<PersonId> = members.into_iter().map(|member| member.person).collect();
+        if shown && !members.is_empty() {
+            self.members.insert(chat, members.as_slice().into());
+        }
+        Ok(members)
     }
 
     /// Those of the two who may notice what happened at `position`.
@@ -107,24 +129,6 @@ fn session(entry: &Entry, event: &SessionEvent) -> Option<Notice> {
     Some(notice(entry, What::Session, ids, vec![person]))
 }
 
-/// Who is in the chats of a batch.
-struct Members<'a> {
-    timeline: &'a dyn Timeline,
-    known: HashMap<ChatId, Vec<PersonId>>,
-}
-
-impl Members<'_> {
-    async fn of(&mut self, chat_id: ChatId) -> Result<Vec<PersonId>, ProjectionError> {
-        if let Some(known) = self.known.get(&chat_id) {
-            return Ok(known.clone());
-        }
-        let members = self.timeline.members(chat_id).await?;
-        let members: Vec<_> = members.into_iter().map(|member| member.person).collect();
-        self.known.insert(chat_id, members.clone());
-        Ok(members)
-    }
-}
-
 #[async_trait]
 impl Projection for LiveProjection {
     type Model = Publisher;
@@ -135,14 +139,13 @@ impl Projection for LiveProjection {
         &[Kind::Chat, Kind::ReadMarker, Kind::Friendship, Kind::User, Kind::Session];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Notice>, ProjectionError> {
-        self.rows_are_shown(batch).await;
-        let timeline = self.timeline.serving();
-        let mut members = Members { timeline: &*timeline, known: HashMap::new() };
+        let shown = self.rows_are_shown(batch).await;
         let mut notices = Vec::new();
         for entry in batch {
             match &entry.event {
                 Event::Chat(ChatEvent::DirectChatCreated { chat, by, with, .. }) => {
                     let ids = Ids { chat_id: Some(*chat), ..Ids::default() };
+                    self.members.insert(*chat, [*by, *with].into());
                     notices.push(notice(entry, What::Chat, ids, vec![*by, *with]));
                 }
                 Event::Chat(ChatEvent::MessageSent { chat, author, number, .. }) => {
@@ -152,7 +155,7 @@ impl Projection for LiveProjection {
                         number: Some(*number),
                         ..Ids::default()
                     };
-                    notices.push(notice(entry, What::Message, ids, members.of(*chat).await?));
+                    notices.push(notice(entry, What::Message, ids, self.members_of(*chat, shown).await?));
                 }
                 Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat, person, number, .. }) => {
                     let ids = Ids {
@@ -161,7 +164,7 @@ impl Projection for LiveProjection {
                         number: Some(*number),
                         ..Ids::default()
                     };
-                    notices.push(notice(entry, What::Read, ids, members.of(*chat).await?));
+                    notices.push(notice(entry, What::Read, ids, self.members_of(*chat, shown).await?));
                 }
                 Event::Friendship(_) => notices.extend(self.noticed(entry).await?),
                 Event::User(event) => notices.extend(self.user(entry, event).await?),
