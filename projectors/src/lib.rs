@@ -70,7 +70,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(60), chunk: 40_000, near: 1_000 }
+        Self { grace: Duration::from_secs(60), chunk: 20_000, near: 1_000 }
     }
 }
 

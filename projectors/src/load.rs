@@ -16,9 +16,9 @@ use crate::page::Page;
 use crate::projection::Projection;
 
 /// Events read at once.
-const PAGE: usize = 10_000;
-/// Pages that wait for each of the two that follow.
-const PREFETCHED: usize = 2;
+const PAGE: usize = 5_000;
+/// Pages that wait for each of the two that follow: few, for memory is counted in tens of megabytes.
+const PREFETCHED: usize = 1;
 /// Events in one transaction, of those that concern the projection and others: the checkpoint is
 /// worth writing by then.
 const STRETCH: u64 = 200_000;

@@ -307,7 +307,7 @@ fn tune(connection: &Connection) -> Result<()> {
 
 /// While a new generation is loaded: pages stay in memory for longer, and the WAL is folded seldom.
 fn load_form(writer: &Connection) -> Result<()> {
-    writer.pragma_update(None, "cache_size", -32_768)?;
+    writer.pragma_update(None, "cache_size", -16_384)?;
     writer.pragma_update(None, "wal_autocheckpoint", LOAD_WAL_PAGES)?;
     Ok(())
 }
