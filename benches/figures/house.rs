@@ -240,8 +240,8 @@ impl House {
         Sender { executor: self.executor.clone(), person, seats, texts: texts.clone(), dice }
     }
 
-    /// Writes `messages` into `seats` (drawn with equal chance), sent one every `step` microseconds
-    /// up to now.
+    /// Writes `messages` into `seats` (drawn with equal chance), as they come in chats: in bursts with
+    /// long pauses between, `step` microseconds apart on average, the last one about now.
     ///
     /// # Errors
     /// What the product refuses.
@@ -252,13 +252,14 @@ impl House {
         step: i64,
         texts: &Arc<Texts>,
     ) -> anyhow::Result<()> {
-        let start = now().plus(-step.saturating_mul(i64::try_from(messages)?));
+        let mut at = now().plus(-step.saturating_mul(i64::try_from(messages)?));
         let mut dice = self.dice.clone();
         self.dice.roll();
-        let orders = (0..messages).map(|number| {
+        let orders = (0..messages).map(|_| {
+            let pause = if dice.below(10) == 0 { dice.below(181) } else { dice.below(2) };
+            at = at.plus(step / 10 * pause as i64 + 1_000).min(now());
             let seat = seats[dice.below(seats.len())];
             let person = self.people[seat.pair[dice.below(2)]];
-            let at = start.plus(step * number as i64);
             let text = texts.pick(&mut dice).to_owned();
             (seat.chat, person, uuid_v7(at, &dice.ten_bytes()), text, at)
         });

@@ -139,8 +139,7 @@ impl Machine {
         let seconds = |ticks: u64| ticks as f64 / 100.0;
         let processes = Processes::read();
         let here = std::process::id();
-        // Without the time of children that have ended.
-        let alone = fields(here).map_or(0, |fields| fields.iter().skip(10).take(2).sum());
+        let alone = processes.alone.get(&here).copied().unwrap_or(0);
         let all = processes.ticks_of([here]);
         Cpu {
             here: seconds(alone),
@@ -154,6 +153,9 @@ impl Machine {
 #[derive(Default)]
 struct Processes {
     children: HashMap<u32, Vec<u32>>,
+    /// CPU time of each.
+    alone: HashMap<u32, u64>,
+    /// The same with that of children that have ended.
     ticks: HashMap<u32, u64>,
 }
 
@@ -166,6 +168,7 @@ impl Processes {
             };
             let Some(fields) = fields(id) else { continue };
             processes.children.entry(fields[0] as u32).or_default().push(id);
+            processes.alone.insert(id, fields.iter().skip(10).take(2).sum());
             processes.ticks.insert(id, fields.iter().skip(10).sum());
         }
         processes

@@ -24,7 +24,7 @@ mod stock;
 mod table;
 mod texts;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
@@ -237,7 +237,10 @@ fn command_line(words: &[String]) -> String {
         if ["--postgres", "--pgbench", "--commit"].contains(&word.as_str()) {
             words.next();
         } else {
-            shown.push(word.clone());
+            // Where a file lies is nobody's business; what it is called is.
+            shown.push(
+                Path::new(word).file_name().map_or(word.clone(), |name| name.to_string_lossy().into_owned()),
+            );
         }
     }
     format!("`{}`", shown.join(" "))

@@ -19,7 +19,7 @@ use crate::texts::Texts;
 const SCHEMA: &str = include_str!("stock.sql");
 const LONG_STREAM: &str = include_str!("stock_long_stream.sql");
 const LONG: &str = "long";
-/// Connections; more gave it nothing on two cores.
+/// Connections; its own default is 10.
 const POOL: u32 = 32;
 
 /// A chat as a plain aggregate would have it: no sealing, no keys, no facts of other streams.
