@@ -133,6 +133,12 @@ impl Place {
         Self { folder: Folder::new(), log: Some(log), keys: Some(keys) }
     }
 
+    /// With its keys on this PostgreSQL, and its log on the shared one.
+    pub async fn with_keys_on(server: &str) -> Self {
+        let (log, keys) = (Database::new().await, Database::on(server).await);
+        Self { folder: Folder::new(), log: Some(log), keys: Some(keys) }
+    }
+
     pub fn settings(&self) -> Settings {
         self.settings_in(&self.folder)
     }

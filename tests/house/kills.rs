@@ -121,3 +121,25 @@ async fn letopis_outlives_kills_of_its_postgres_in_the_middle_of_batches() {
     let rows = place.assert_sound().await;
     assert_eq!(rows.iter().filter(|row| row.event_type == "MessageSent").count(), all.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_key_store_letopis_refuses_and_goes_on_when_that_is_back() {
+    let mut server = Server::new().await;
+    let place = Place::with_keys_on(&server.url()).await;
+    let letopis = place.start().await;
+    let api = Api::of(&letopis);
+    let circle = Circle::gather(&api).await;
+    let load = Load::through_refusals(&circle, &api, SENDERS);
+    load.goes_on(4 * SENDERS).await;
+    server.kill().await;
+    // Nobody can say any more whose keys have been destroyed, so soon none is used.
+    load.is_refused(SENDERS).await;
+    server.start().await;
+    load.goes_on(4 * SENDERS).await;
+    read_all_chats(&api, &circle).await;
+    let mut all = load.stop().await;
+    circle.send_all_again(&api, &mut all).await;
+    circle.assert_all_there(&api, &all).await;
+    letopis.stop().await;
+    place.assert_sound().await;
+}
