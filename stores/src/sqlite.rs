@@ -186,12 +186,14 @@ impl Sqlite {
 
     pub async fn index(&self) -> Result<()> {
         self.blocking(|inner| {
-            let writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let indexes: u64 = writer.query_row(INDEXES, [], |row| row.get(0))?;
-            if indexes == 0 && !inner.schema.indexes.is_empty() {
-                let sql = inner.schema.indexes;
-                writer.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT"))?;
+            let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            // Rolled back on any error: a transaction left open would be everybody's.
+            let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let indexes: u64 = tx.query_row(INDEXES, [], |row| row.get(0))?;
+            if indexes == 0 {
+                tx.execute_batch(inner.schema.indexes)?;
             }
+            tx.commit()?;
             serving_form(&writer)
         })
         .await
