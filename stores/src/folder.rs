@@ -118,6 +118,16 @@ impl<M: ReadModel + ?Sized> Folder<M> {
         self.path.join(number.to_string())
     }
 
+    /// Drops a generation that was being built and is damaged. An engine that is away is asked again.
+    async fn give_up(&self, state: &mut State<M>, error: StoreError) -> Result<()> {
+        if !error.is_damage() {
+            return Err(error);
+        }
+        let Some((building, _)) = state.building.take() else { return Ok(()) };
+        tracing::warn!(folder = %self.path.display(), number = building.number, %error, "a rebuild cannot go on: ask for it again");
+        self.remove(building.number).await
+    }
+
     async fn remove(&self, number: u64) -> Result<()> {
         let folder = self.folder(number);
         blocking(move || remove(&folder)).await
@@ -219,10 +229,11 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Folder<M> {
         if let Ok(Some(held)) = &held {
             epoch = epoch.max(held.epoch);
         }
-        if let Some((building, _)) = &state.building
-            && let Some(held) = building.model.checkpoint().await?
-        {
-            epoch = epoch.max(held.epoch);
+        if let Some((building, _)) = &state.building {
+            match building.model.checkpoint().await {
+                Ok(held) => epoch = epoch.max(held.map_or(0, |held| held.epoch)),
+                Err(error) => self.give_up(&mut state, error).await?,
+            }
         }
         let take = async |number, model: Arc<M>| {
             let fresh = Checkpoint { generation: number, epoch, ..fresh.clone() };
@@ -239,7 +250,15 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Folder<M> {
             serving => serving,
         };
         let building = match &state.building {
-            Some((it, asked)) => Some((take(it.number, it.model.clone()).await?, *asked)),
+            Some((it, asked)) => Some((take(it.number, it.model.clone()).await, *asked)),
+            None => None,
+        };
+        let building = match building {
+            Some((Ok(building), asked)) => Some((building, asked)),
+            Some((Err(error), _)) => {
+                self.give_up(&mut state, error).await?;
+                None
+            }
             None => None,
         };
         state.epoch = epoch + 1;
