@@ -55,6 +55,15 @@ pub(crate) enum Fault {
     Lasting(Halt),
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Passing(why) => f.write_str(why),
+            Self::Lasting(halt) => halt.fmt(f),
+        }
+    }
+}
+
 impl From<Halt> for Fault {
     fn from(halt: Halt) -> Self {
         Self::Lasting(halt)

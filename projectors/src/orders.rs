@@ -1,23 +1,36 @@
 //! What a runner does because it was asked, and how a rebuild ends.
 
+use std::time::Duration;
+
 use stores::{Asked, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use crate::carrier::Carrier;
 use crate::desk::{Health, Order, Refusal, Retried, Stage};
 use crate::halt::{Fault, Halt};
 use crate::projection::Projection;
 use crate::rebuild::Rebuild;
 use crate::runner::{Hands, Previous, Runner};
 
+/// Before what broke off is begun again: doubled from the first to the last.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
 impl<P: Projection> Runner<P> {
     pub(crate) async fn answer(&self, hands: &mut Hands<P>, order: Order) -> Result<(), Halt> {
         match order {
             Order::Rebuild { accept, reply } => {
+                // Whoever asked was told that it is not done.
+                if reply.is_closed() {
+                    return Ok(());
+                }
                 let answer = self.rebuild(hands, accept).await;
                 self.reply(reply, answer)
             }
             Order::Retry { stream, reply } => {
+                if reply.is_closed() {
+                    return Ok(());
+                }
                 let answer = self.retry(hands, stream.as_deref()).await;
                 self.note(hands);
                 self.reply(reply, answer)
@@ -57,13 +70,59 @@ impl<P: Projection> Runner<P> {
             rebuild.asked.accept |= accept;
             return Ok(Ok(rebuild.stage.subscribe()));
         }
-        let asked = Asked { accept };
+        Ok(Ok(self.begin_rebuild(hands, Asked { accept }).await?))
+    }
+
+    /// Makes a generation, and loads it; one that cannot be loaded goes.
+    async fn begin_rebuild(
+        &self,
+        hands: &mut Hands<P>,
+        asked: Asked,
+    ) -> Result<watch::Receiver<Stage>, Fault> {
         let generation = self.port.shelf().begin(self.fresh(), hands.epoch, asked).await?;
-        let carrier = crate::carrier::Carrier::of(generation, &*self.make).await?;
+        let number = generation.number;
+        let carrier = match Carrier::of(generation, &*self.make).await {
+            Ok(carrier) => carrier,
+            Err(fault) => {
+                self.discard(number, hands.epoch).await?;
+                return Err(fault);
+            }
+        };
         let rebuild = Rebuild::begin(carrier, asked, self.context.log.clone(), self.pace);
         let stage = rebuild.stage.subscribe();
         self.follow(hands, rebuild);
-        Ok(Ok(stage))
+        Ok(stage)
+    }
+
+    /// Makes rows of other code anew, without being asked; later, if it cannot be begun now.
+    pub(crate) async fn begin_again(&self, hands: &mut Hands<P>) -> Result<(), Halt> {
+        hands.again = None;
+        if !hands.stale || hands.rebuild.is_some() {
+            return Ok(());
+        }
+        // There is nothing to compare with.
+        match self.begin_rebuild(hands, Asked { accept: true }).await {
+            Ok(_) => Ok(()),
+            Err(Fault::Lasting(halt)) if halt.is_superseded() => Err(halt),
+            Err(fault) => {
+                self.later(hands, &fault.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Nobody else would begin again what nobody asked for.
+    fn later(&self, hands: &mut Hands<P>, why: &str) {
+        if !hands.stale {
+            return;
+        }
+        let pause = (AGAIN.0 * 2_u32.saturating_pow(hands.begun_again.min(16))).min(AGAIN.1);
+        hands.begun_again += 1;
+        hands.again = Some(Instant::now() + pause);
+        tracing::warn!(projection = P::NAME, why, ?pause, "its rows are made anew after a pause");
+        let why =
+            format!("its rows are of other code, and making them anew broke off ({why}): begun again soon");
+        self.sheet.note(|facts| facts.health = Health::Waiting { why });
     }
 
     async fn retry(
@@ -121,6 +180,7 @@ impl<P: Projection> Runner<P> {
         let old = self.sheet.note(|facts| facts.generation);
         self.patiently(|| self.port.shelf().switch(number, hands.epoch)).await?;
         let carrier = hands.serving.replace(next);
+        (hands.stale, hands.again) = (false, None);
         hands.previous = Some(Previous { number: old, carrier, until: Instant::now() + self.pace.grace });
         self.sheet.note(|facts| (facts.health, facts.pending) = (Health::Running, None));
         self.show(events);
@@ -143,27 +203,26 @@ impl<P: Projection> Runner<P> {
         tracing::error!(projection = P::NAME, generation, why, differences = told, "a rebuild has failed");
         let Rebuild { number, stage, phase, .. } = rebuild;
         drop(phase);
-        let discarded = self.port.shelf().discard(number, hands.epoch).await;
+        let discarded = self.discard(number, hands.epoch).await;
+        self.later(hands, why);
         stage.send_replace(Stage::Failed { why: why.to_owned(), differences });
-        match discarded {
-            Err(error @ StoreError::StaleEpoch { .. }) => Err(Halt::Store(error)),
-            Err(error) => {
-                tracing::warn!(projection = P::NAME, generation, %error, "its rows stay until the next start");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
+        discarded
     }
 
     pub(crate) async fn drop_previous(&self, hands: &mut Hands<P>) -> Result<(), Halt> {
         let Some(Previous { number, carrier, .. }) = hands.previous.take() else { return Ok(()) };
         drop(carrier);
-        let dropped = self.port.shelf().discard(number, hands.epoch).await;
+        let dropped = self.discard(number, hands.epoch).await;
         self.note(hands);
-        match dropped {
+        dropped
+    }
+
+    /// Drops a generation that is not served, if that can be done now.
+    async fn discard(&self, generation: u64, epoch: u64) -> Result<(), Halt> {
+        match self.port.shelf().discard(generation, epoch).await {
             Err(error @ StoreError::StaleEpoch { .. }) => Err(Halt::Store(error)),
             Err(error) => {
-                tracing::warn!(projection = P::NAME, generation = number, %error, "its rows stay until the next start");
+                tracing::warn!(projection = P::NAME, generation, %error, "its rows stay until the next start");
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stores::{Asked, Checkpoint, Port, ReadModel};
+use stores::{Checkpoint, Port, ReadModel};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,12 @@ pub(crate) struct Hands<P: Projection> {
     pub serving: Option<Carrier<P>>,
     pub rebuild: Option<Rebuild<P>>,
     pub previous: Option<Previous<P>>,
+    /// The rows that are served are of other code and not fed: until new ones are served, a rebuild
+    /// that breaks off is begun again.
+    pub stale: bool,
+    /// When, and how often it was.
+    pub again: Option<Instant>,
+    pub begun_again: u32,
 }
 
 /// The generation that was served before.
@@ -69,6 +75,7 @@ enum Event<P: Projection> {
     Asked(Order),
     Came(Came<P>),
     GraceEnded,
+    Again,
     Quiet,
     Closed,
 }
@@ -77,7 +84,7 @@ impl<P: Projection> Runner<P> {
     /// Goes on until `stop`.
     ///
     /// # Errors
-    /// Another writer has taken over.
+    /// Another writer has taken over, or it cannot even begin.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
         let ended = tokio::select! {
             ended = self.work() => ended,
@@ -88,9 +95,13 @@ impl<P: Projection> Runner<P> {
                 Ok(())
             }
         };
-        if let Err(halt) = &ended {
-            tracing::error!(projection = P::NAME, %halt, "a projection gives way to another writer");
-            self.sheet.note(|facts| facts.health = Health::Superseded);
+        match &ended {
+            Err(halt) if halt.is_superseded() => {
+                tracing::error!(projection = P::NAME, %halt, "a projection gives way to another writer");
+                self.sheet.note(|facts| facts.health = Health::Superseded);
+            }
+            Err(halt) => self.halt(halt),
+            Ok(()) => {}
         }
         ended
     }
@@ -109,6 +120,7 @@ impl<P: Projection> Runner<P> {
                 Event::Asked(order) => self.answer(&mut hands, order).await?,
                 Event::Came(came) => self.came(&mut hands, came).await?,
                 Event::GraceEnded => self.drop_previous(&mut hands).await?,
+                Event::Again => self.begin_again(&mut hands).await?,
                 Event::Quiet => self.write_checkpoint(&mut hands).await?,
                 // A head that nobody moves any more belongs to a log that is being closed.
                 Event::Closed => return Ok(()),
@@ -118,7 +130,7 @@ impl<P: Projection> Runner<P> {
     }
 
     async fn next(&mut self, hands: &mut Hands<P>, pause: Instant) -> Event<P> {
-        let Hands { serving, rebuild, previous, .. } = hands;
+        let Hands { serving, rebuild, previous, again, .. } = hands;
         let unwritten = serving.as_ref().is_some_and(Carrier::is_unwritten);
         let grace = previous.as_ref().map(|previous| previous.until);
         let mut positions: Vec<u64> = Vec::new();
@@ -136,6 +148,7 @@ impl<P: Projection> Runner<P> {
             Some(order) = self.orders.recv() => Event::Asked(order),
             came = comes => Event::Came(came),
             () = until(grace) => Event::GraceEnded,
+            () = until(*again) => Event::Again,
             event = read_next(&self.context, waiting(&self.sheet, P::NAME), &positions, pause) => event,
             () = tokio::time::sleep(QUIET), if unwritten => Event::Quiet,
         }
@@ -146,16 +159,28 @@ impl<P: Projection> Runner<P> {
         let fresh = self.fresh();
         let held = self.patiently(|| self.port.shelf().take_over(fresh.clone())).await?;
         self.sheet.note(|facts| (facts.generation, facts.epoch) = (held.number, held.epoch));
-        let mut hands = Hands { epoch: held.epoch, serving: None, rebuild: None, previous: None };
         let serving = match held.serving {
-            Ok(serving) => Ok((serving.checkpoint.clone(), self.carrier(serving).await?)),
+            Ok(serving) => {
+                let checkpoint = serving.checkpoint.clone();
+                self.carrier(serving).await.map(|carrier| (checkpoint, carrier))
+            }
             Err(error) => Err(Halt::Store(error)),
         };
         let checked = match &serving {
             Ok((held, _)) => self.check_history(held).await,
             Err(_) => Ok(()),
         };
-        let stale = matches!(&serving, Ok((held, _)) if held.code_version != P::CODE_VERSION);
+        let stale =
+            checked.is_ok() && matches!(&serving, Ok((held, _)) if held.code_version != P::CODE_VERSION);
+        let mut hands = Hands {
+            epoch: held.epoch,
+            serving: None,
+            rebuild: None,
+            previous: None,
+            stale,
+            again: None,
+            begun_again: 0,
+        };
         match (serving, checked) {
             (Err(halt), _) | (_, Err(halt)) => self.halt(&halt),
             (Ok((held, carrier)), Ok(())) => {
@@ -172,21 +197,17 @@ impl<P: Projection> Runner<P> {
             }
         }
         if let Some((building, asked)) = held.building {
+            let number = building.number;
             let is_ours = building.checkpoint.code_version == P::CODE_VERSION
                 && self.check_history(&building.checkpoint).await.is_ok();
-            if is_ours {
-                let carrier = self.carrier(building).await?;
+            if is_ours && let Ok(carrier) = self.carrier(building).await {
                 self.follow(&mut hands, Rebuild::begin(carrier, asked, self.context.log.clone(), self.pace));
             } else {
-                let number = building.number;
                 self.patiently(|| self.port.shelf().discard(number, hands.epoch)).await?;
             }
         }
         if stale && hands.rebuild.is_none() {
-            let asked = Asked { accept: true };
-            let begun = self.patiently(|| self.port.shelf().begin(self.fresh(), hands.epoch, asked)).await?;
-            let carrier = self.carrier(begun).await?;
-            self.follow(&mut hands, Rebuild::begin(carrier, asked, self.context.log.clone(), self.pace));
+            self.begin_again(&mut hands).await?;
         }
         if stale && let Some(rebuild) = &mut hands.rebuild {
             // There is nothing to compare with.
@@ -235,7 +256,16 @@ impl<P: Projection> Runner<P> {
             && let Some(next) = rebuild.followed()
             && next.position() == page.after
         {
-            match patiently(ATTEMPTS, |_| (), || next.apply(&page)).await {
+            let waits = waiting(&self.sheet, P::NAME);
+            // Where nothing is served, nobody is kept waiting by it.
+            let alone = hands.serving.is_none();
+            let attempts = if alone { u32::MAX } else { ATTEMPTS };
+            let told = |why: Option<&str>| {
+                if alone {
+                    waits(why);
+                }
+            };
+            match patiently(attempts, told, || next.apply(&page)).await {
                 Ok(applied) => next.advance(applied),
                 Err(halt) => self.fail(hands, &halt.to_string(), Vec::new()).await?,
             }
@@ -276,18 +306,22 @@ impl<P: Projection> Runner<P> {
 
     /// Goes from one phase of a rebuild to the next, as soon as that may be.
     async fn turn(&mut self, hands: &mut Hands<P>) -> Result<(), Halt> {
-        let Hands { serving, rebuild: Some(rebuild), .. } = hands else { return Ok(()) };
-        let ready = match (&mut rebuild.phase, serving.as_mut()) {
-            (Phase::Following(next), Some(serving)) => {
-                if next.position() != serving.position() {
-                    return Ok(());
-                }
-                for carrier in [next, serving] {
-                    self.patiently(|| carrier.write_checkpoint()).await?;
-                    carrier.checkpoint_written();
-                }
-                false
+        if let Hands { serving: Some(serving), rebuild: Some(rebuild), .. } = &mut *hands
+            && let Phase::Following(next) = &mut rebuild.phase
+        {
+            if next.position() != serving.position() {
+                return Ok(());
             }
+            match patiently(ATTEMPTS, |_| (), || next.write_checkpoint()).await {
+                Ok(()) => next.checkpoint_written(),
+                Err(halt) => return self.fail(hands, &halt.to_string(), Vec::new()).await,
+            }
+            // Rows that cannot be written any more stop here, and have nothing to say against others.
+            self.write_checkpoint(hands).await?;
+        }
+        let Hands { serving, rebuild: Some(rebuild), .. } = &mut *hands else { return Ok(()) };
+        let ready = match (&rebuild.phase, &serving) {
+            (Phase::Following(_), Some(_)) => false,
             // Nothing to compare with: it has to show what was shown, and all there is.
             (Phase::Following(next) | Phase::Compared(next), None) => {
                 let head = self.context.log.watch().borrow().position;
@@ -303,7 +337,7 @@ impl<P: Projection> Runner<P> {
         if let (Phase::Following(_), Some(serving)) = (&rebuild.phase, &serving)
             && let Err(fault) = rebuild.compare(serving).await
         {
-            return self.fail(hands, &format!("it could not be compared: {fault:?}"), Vec::new()).await;
+            return self.fail(hands, &format!("it could not be compared: {fault}"), Vec::new()).await;
         }
         Ok(())
     }

@@ -234,6 +234,71 @@ async fn damaged_rows_are_told_of_and_cured() {
     assert!(work.context.stores.timeline.serving().message(CHAT, 5).await.expect("an answer").is_some());
 }
 
+#[tokio::test]
+async fn rows_whose_checkpoint_cannot_be_written_are_cured_by_a_rebuild() {
+    let world = World::new();
+    let head = world.append_all(a_story()).await;
+    let work = Work::at(world.open("data"), STEPS);
+    work.shows(head).await;
+    tamper(&world, 1, "DROP TABLE checkpoint");
+    let stage = rebuilt(&work, "timeline", false).await;
+    assert!(matches!(stage, Stage::Switched { generation: 2, .. }), "{stage:?}");
+    let status = work.until("timeline", |status| status.health == Health::Running).await;
+    assert_eq!((status.position, status.generation), (head, 2));
+}
+
+#[tokio::test]
+async fn a_generation_damaged_while_it_was_built_is_dropped_at_the_next_start() {
+    let world = World::new();
+    let head = world.append_all(a_story()).await;
+    let (gate, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
+    let work = gated(world.open("data"), &gate, &asked).await;
+    work.until("timeline", |status| status.position == head).await;
+    work.running.handle().rebuild("timeline", false).await.expect("begun");
+    drop(work);
+    let context = world.open_after_a_kill("data").await;
+    tamper(&world, 2, "DROP TABLE parked; DROP TABLE checkpoint");
+    let work = Work::at(context, STEPS);
+    work.shows(head).await;
+    assert_eq!(work.status("timeline").health, Health::Running);
+    assert!(!world.folder.path().join("data/timeline/2").exists(), "it cannot be gone on with");
+    assert!(matches!(rebuilt(&work, "timeline", false).await, Stage::Switched { generation: 2, .. }));
+}
+
+/// Newer code, whose first attempt breaks off.
+struct Newer(Arc<AtomicU64>);
+
+#[async_trait]
+impl Projection for Newer {
+    type Model = dyn Timeline;
+    const NAME: &'static str = TimelineProjection::NAME;
+    const CODE_VERSION: u32 = TimelineProjection::CODE_VERSION + 1;
+    const READS: &'static [Kind] = TimelineProjection::READS;
+
+    async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
+        if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+            let message = "it is away".to_owned();
+            return Err(stores::StoreError::Damaged { engine: "test", message }.into());
+        }
+        TimelineProjection.changes(batch).await
+    }
+}
+
+#[tokio::test]
+async fn what_newer_code_makes_anew_is_begun_again_when_it_breaks_off() {
+    let world = World::new();
+    let head = world.append_all(a_story()).await;
+    let work = Work::at(world.open("data"), STEPS);
+    work.shows(head).await;
+    let context = work.end().await;
+    let asked = Arc::new(AtomicU64::new(0));
+    let made = asked.clone();
+    let work = Work::of(context, STEPS, move |_| Newer(made.clone()));
+    let status = work.until("timeline", |status| status.health == Health::Running).await;
+    assert_eq!((status.position, status.generation), (head, 2));
+    assert!(asked.load(Ordering::SeqCst) > 1, "the first attempt broke off");
+}
+
 /// Says that it has written, of rows that it has not.
 struct Forgetful;
 
