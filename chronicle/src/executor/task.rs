@@ -104,8 +104,11 @@ impl Task {
                 self.committer.submit(ticket, order);
             }
             Input::Peek(stream, sender) => {
+                // Another process may have written what the cache does not show yet: then the log is read.
+                let current = self.log.watch().borrow().position <= self.committer.head().position;
+                let state = self.committer.durable(&stream).filter(|_| current);
                 // Whoever asked may have gone; that is nobody's loss.
-                let _ = sender.send(self.committer.durable(&stream).map(|(state, _)| state.clone()));
+                let _ = sender.send(state.map(|(state, _)| state.clone()));
             }
             Input::StreamRead(stream, Ok(Loaded { state, sequence, head, snapshot })) => {
                 self.keep(snapshot);

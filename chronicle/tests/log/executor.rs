@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronicle::executor::Done;
 use chronicle::keys::Place;
@@ -12,6 +13,8 @@ use domain::problem::Kind;
 use tempfile::TempDir;
 
 use crate::support::{House, chat, everything, key, person};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn number(done: &Done) -> u64 {
     match &done.events[..] {
@@ -144,6 +147,24 @@ async fn two_committers_on_one_log_both_make_progress() {
     }
     assert!(all.into_iter().eq(1..=200));
     assert_eq!(everything(&*one.log).await.len(), 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_not_told_from_before_what_another_process_wrote() {
+    let folder = TempDir::new().expect("a folder");
+    let one = House::open(folder.path()).await;
+    one.make_chat(1).await.expect("a chat");
+    let two = House::open(folder.path()).await;
+    let first = one.send(1, 0, key(1, 1), "kept in one's cache").await.expect("sent");
+    let second = two.send(1, 1, key(2, 1), "by the other").await.expect("sent");
+    let mut head = one.log.watch();
+    let seen = head.wait_for(|head| head.position >= second.position);
+    tokio::time::timeout(PATIENCE, seen).await.expect("the head is followed").expect("the log is there");
+    // `one` has decided nothing since, and so was never fenced.
+    let chat: Chat = one.executor.state(chat(1)).await.expect("a state");
+    let sequence = |number| chat.sequence_of(number);
+    assert!(sequence(number(&first)).is_some(), "its own message is there");
+    assert!(sequence(number(&second)).is_some(), "told from a cache that the other's message is not in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
