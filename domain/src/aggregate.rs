@@ -36,7 +36,7 @@ macro_rules! aggregate {
     ($state:ident as $type:literal, $command:ty, $event:ident { $($variant:ident = $version:literal),* $(,)? }, $facts:ty) => {
         impl cqrs_es::DomainEvent for $event {
             fn event_type(&self) -> String {
-                match self { $(Self::$variant { .. } => stringify!($variant)),* }.to_owned()
+                self.type_name().to_owned()
             }
             fn event_version(&self) -> String {
                 match self { $(Self::$variant { .. } => $version),* }.to_owned()
@@ -46,6 +46,11 @@ macro_rules! aggregate {
         impl $event {
             /// Every event type with the version that is written now.
             pub const TYPES: &'static [(&'static str, &'static str)] = &[$((stringify!($variant), $version)),*];
+
+            /// The event type as the log has it.
+            pub fn type_name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => stringify!($variant)),* }
+            }
         }
 
         impl cqrs_es::Aggregate for $state {
@@ -137,8 +142,12 @@ macro_rules! any {
             pub fn kind(&self) -> Kind {
                 match self { $(Self::$state(_) => Kind::$state),* }
             }
+            /// The event type as the log has it.
+            pub fn type_name(&self) -> &'static str {
+                match self { $(Self::$state(event) => event.type_name()),* }
+            }
             pub fn event_type(&self) -> String {
-                match self { $(Self::$state(event) => cqrs_es::DomainEvent::event_type(event)),* }
+                self.type_name().to_owned()
             }
             pub fn event_version(&self) -> String {
                 match self { $(Self::$state(event) => cqrs_es::DomainEvent::event_version(event)),* }
@@ -177,7 +186,7 @@ macro_rules! any {
                 let event = match known { $(Kind::$state => serde_json::from_str(payload).map(Self::$state)),* }
                     .map_err(unreadable)?;
                 // The payload names its event too. Where they differ, somebody wrote one of them.
-                if event.event_type() != event_type {
+                if event.type_name() != event_type {
                     return Err(unreadable(serde::de::Error::custom("the payload is another event")));
                 }
                 Ok(event)
