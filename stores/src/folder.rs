@@ -118,6 +118,24 @@ impl<M: ReadModel + ?Sized> Folder<M> {
         self.path.join(number.to_string())
     }
 
+    /// A folder of a new generation. How it was asked for is written last: without, nobody goes on
+    /// with it.
+    async fn begin_in(
+        &self,
+        number: u64,
+        fresh: Checkpoint,
+        epoch: u64,
+        asked: Asked,
+    ) -> Result<Generation<M>> {
+        let (path, open) = (self.path.clone(), self.open.clone());
+        let model = blocking(move || make(&path, number, &open)).await?;
+        let fresh = Checkpoint { generation: number, epoch: epoch.saturating_sub(1), ..fresh };
+        let checkpoint = model.take_over(fresh).await?;
+        let folder = self.folder(number);
+        blocking(move || put_asked(&folder, asked)).await?;
+        Ok(Generation { number, model, checkpoint })
+    }
+
     /// Drops a generation that was being built and is damaged. An engine that is away is asked again.
     async fn give_up(&self, state: &mut State<M>, error: StoreError) -> Result<()> {
         if !error.is_damage() {
@@ -169,15 +187,25 @@ fn current(path: &Path) -> Result<Option<u64>> {
 
 /// Points to a generation, durably: whoever opens the folder finds the old one or the new one.
 fn point(path: &Path, number: u64) -> Result<()> {
-    let next = path.join("CURRENT.next");
+    replace(path, CURRENT, format!("{number}\n").as_bytes())
+}
+
+/// Keeps how a generation was asked for, durably.
+fn put_asked(folder: &Path, asked: Asked) -> Result<()> {
+    replace(folder, ASKED, &serde_json::to_vec(&asked).unwrap_or_default())
+}
+
+/// Writes a file whole, or leaves the one that is there.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let next = folder.join(format!("{name}.next"));
     let written = || {
         let mut file = File::create(&next)?;
-        writeln!(file, "{number}")?;
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&next, path.join(CURRENT))?;
-        File::open(path)?.sync_all()
+        fs::rename(&next, folder.join(name))?;
+        File::open(folder)?.sync_all()
     };
-    written().map_err(|error| failed(path, &error))
+    written().map_err(|error| failed(folder, &error))
 }
 
 fn make<M: ?Sized>(path: &Path, number: u64, open: &Open<M>) -> Result<Arc<M>> {
@@ -271,20 +299,32 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Folder<M> {
         if let Some((old, _)) = state.building.take() {
             self.remove(old.number).await?;
         }
-        let (path, open) = (self.path.clone(), self.open.clone());
-        let (number, model) = blocking(move || {
-            let number = numbers(&path)?.last().copied().unwrap_or(0) + 1;
-            let folder = path.join(number.to_string());
-            let model = make(&path, number, &open)?;
-            let asked = serde_json::to_vec(&asked).unwrap_or_default();
-            fs::write(folder.join(ASKED), asked).map_err(|error| failed(&folder, &error))?;
-            Ok((number, model))
-        })
-        .await?;
-        let fresh = Checkpoint { generation: number, epoch: epoch.saturating_sub(1), ..fresh };
-        let checkpoint = model.take_over(fresh).await?;
-        state.building = Some((Numbered { number, model: model.clone() }, asked));
-        Ok(Generation { number, model, checkpoint })
+        let path = self.path.clone();
+        let number = blocking(move || Ok(numbers(&path)?.last().copied().unwrap_or(0) + 1)).await?;
+        let begun = self.begin_in(number, fresh, epoch, asked).await;
+        match &begun {
+            Ok(begun) => {
+                state.building = Some((Numbered { number, model: begun.model.clone() }, asked));
+            }
+            Err(_) => {
+                if let Err(error) = self.remove(number).await {
+                    tracing::warn!(number, %error, "what could not be begun stays until the next start");
+                }
+            }
+        }
+        begun
+    }
+
+    async fn amend(&self, number: u64, epoch: u64, asked: Asked) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.fence(epoch)?;
+        let Some((_, before)) = state.building.as_mut().filter(|(it, _)| it.number == number) else {
+            return Err(StoreError::Refused(format!("generation {number} is not being built")));
+        };
+        let folder = self.folder(number);
+        blocking(move || put_asked(&folder, asked)).await?;
+        *before = asked;
+        Ok(())
     }
 
     async fn switch(&self, number: u64, epoch: u64) -> Result<()> {
@@ -311,5 +351,33 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Folder<M> {
         state.building.take_if(|(it, _)| it.number == number);
         state.left.retain(|left| *left != number);
         self.remove(number).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::timeline::sqlite::SqliteTimeline;
+
+    #[tokio::test]
+    async fn what_cannot_be_begun_leaves_no_folder() {
+        let path = tempfile::tempdir().expect("a folder");
+        let fails = Arc::new(AtomicBool::new(false));
+        let failing = fails.clone();
+        let folder = Folder::open(path.path(), move |folder| {
+            if failing.load(Ordering::SeqCst) {
+                return Err(failed(folder, &std::io::Error::other("the disk is full")));
+            }
+            SqliteTimeline::open(folder).map(Arc::new)
+        })
+        .expect("opened");
+        let fresh = Checkpoint::start(uuid::Uuid::nil(), 1);
+        let epoch = folder.take_over(fresh.clone()).await.expect("taken over").epoch;
+        fails.store(true, Ordering::SeqCst);
+        let begun = folder.begin(fresh, epoch, Asked::default()).await;
+        assert!(begun.is_err(), "the disk is full");
+        assert_eq!(numbers(path.path()).expect("read"), [1]);
     }
 }

@@ -55,8 +55,11 @@ pub trait Shelf<M: ReadModel + ?Sized>: Send + Sync {
     /// Begins a generation beside the served one, without secondary indexes.
     ///
     /// # Errors
-    /// [`StoreError::StaleEpoch`], as with the other two: another writer has taken over since.
+    /// [`StoreError::StaleEpoch`], as with the other three: another writer has taken over since.
     async fn begin(&self, fresh: Checkpoint, epoch: u64, asked: Asked) -> Result<Generation<M>>;
+
+    /// Keeps that the generation that is being built is asked for in another way by now.
+    async fn amend(&self, number: u64, epoch: u64, asked: Asked) -> Result<()>;
 
     /// Serves generation `number` from now on, durably; the one before it is left.
     async fn switch(&self, number: u64, epoch: u64) -> Result<()>;
@@ -128,6 +131,9 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Fixed<M> {
         Ok(Held { epoch, number, serving, building: None })
     }
     async fn begin(&self, _: Checkpoint, _: u64, _: Asked) -> Result<Generation<M>> {
+        self.refused()
+    }
+    async fn amend(&self, _: u64, _: u64, _: Asked) -> Result<()> {
         self.refused()
     }
     async fn switch(&self, _: u64, _: u64) -> Result<()> {

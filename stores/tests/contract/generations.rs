@@ -28,7 +28,8 @@ pub async fn is_built_beside_and_switched_to<M: ReadModel + ?Sized>(
     assert_eq!((held.epoch, held.number, held.building.is_none()), (1, 1, true));
     let serving = held.serving.expect("it can be read");
     serving.model.write(vec![old.clone()], of(1, 7, 1)).await.expect("written");
-    let next = port.shelf().begin(fresh(), 1, Asked { accept: true }).await.expect("begun");
+    let next = port.shelf().begin(fresh(), 1, Asked::default()).await.expect("begun");
+    port.shelf().amend(2, 1, Asked { accept: true }).await.expect("kept");
     assert_eq!((next.number, next.checkpoint.position, next.checkpoint.epoch), (2, 0, 1));
     next.model.write(vec![old, new], of(2, 8, 1)).await.expect("written");
     assert_eq!(shown(&port).await, (1, 7), "readers see nothing of it");
@@ -41,6 +42,7 @@ pub async fn is_built_beside_and_switched_to<M: ReadModel + ?Sized>(
     assert_eq!((held.epoch, next.number, &next.checkpoint), (2, 2, &of(2, 8, 2)));
     assert!(asked.accept);
     for refused in [
+        port.shelf().amend(2, 1, asked).await.err(),
         port.shelf().switch(2, 1).await.err(),
         port.shelf().discard(2, 1).await.err(),
         port.shelf().begin(fresh(), 1, asked).await.err(),
