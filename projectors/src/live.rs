@@ -4,7 +4,7 @@
 //! A notice goes out once its rows are shown, so that whoever gets it can read them at once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,6 +37,9 @@ pub struct LiveProjection {
     timeline: Port<dyn Timeline>,
     /// Who is in a chat. Only the chat's own events change that, and they pass here in order.
     members: Cache<ChatId, Arc<[PersonId]>>,
+    /// Projections that were waited for in vain, and what they showed: as long as they show that,
+    /// nobody waits for them again.
+    stuck: Mutex<HashMap<&'static str, u64>>,
 }
 
 impl LiveProjection {
@@ -46,12 +49,13 @@ impl LiveProjection {
             directory: context.stores.directory.clone(),
             timeline: context.stores.timeline.clone(),
             members: Cache::new(REMEMBERED),
+            stuck: Mutex::default(),
         }
     }
 
     /// Waits until the projections whose rows `batch` changes show them; answers whether all do.
     async fn rows_are_shown(&self, batch: &[Entry]) -> bool {
-        let mut needed: HashMap<&str, u64> = HashMap::new();
+        let mut needed: HashMap<&'static str, u64> = HashMap::new();
         for entry in batch {
             let shows = match &entry.event {
                 Event::Chat(_) | Event::ReadMarker(_) => "timeline",
@@ -63,13 +67,24 @@ impl LiveProjection {
         }
         let mut all = true;
         for (projection, position) in needed {
-            let shown = self.progress.wait(&[projection], position, PATIENCE).await;
-            if shown < position {
-                all = false;
+            let stuck = self.stuck().get(projection).copied();
+            let is_stuck = stuck == Some(self.progress.position(projection));
+            let patience = if is_stuck { Duration::ZERO } else { PATIENCE };
+            let shown = self.progress.wait(&[projection], position, patience).await;
+            if shown >= position {
+                self.stuck().remove(projection);
+                continue;
+            }
+            all = false;
+            if self.stuck().insert(projection, shown) != Some(shown) {
                 tracing::warn!(projection, shown, position, "notices go out before their rows");
             }
         }
         all
+    }
+
+    fn stuck(&self) -> MutexGuard<'_, HashMap<&'static str, u64>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who is in a chat, by rows that are `shown` or by older ones: those are not remembered.

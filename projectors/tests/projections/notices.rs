@@ -1,7 +1,9 @@
 //! What goes out live, and to whom.
 
-use domain::ids::{PersonId, SessionId};
+use domain::ids::{EventId, PersonId, SessionId};
 use domain::live::{Ids, What};
+use projectors::live::LiveProjection;
+use projectors::{Entry, Projection};
 use stores::live::{Received, Subscription};
 use uuid::Uuid;
 
@@ -114,4 +116,30 @@ async fn an_ended_session_is_told_to_its_person() {
     assert_eq!(next(&mut ann).await, (position, What::Session, ids));
     let state = work.context.stores.sessions.serving().session(session).await.expect("an answer");
     assert_eq!(state, stores::sessions::SessionState::Ended, "and the row says so already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_stand_still_are_waited_for_once() {
+    let world = World::new();
+    let context = world.open("data");
+    let live = LiveProjection::new(&context);
+    let entry = |position| Entry {
+        position,
+        event_id: EventId(Uuid::from_u128(u128::from(position))),
+        recorded_at: at(position),
+        aggregate_type: "Session".to_owned(),
+        aggregate_id: SessionId(Uuid::from_u128(1)).to_string(),
+        sequence: 1,
+        event: signed_in(ANN, SessionId(Uuid::from_u128(1))),
+    };
+    let waited = async |position| {
+        let begun = tokio::time::Instant::now();
+        assert!(!live.changes(&[entry(position)]).await.expect("notices").is_empty());
+        !begun.elapsed().is_zero()
+    };
+    context.stores.progress.show("sessions", 3);
+    assert!(waited(4).await, "they may come");
+    assert!(!waited(5).await, "they stand still");
+    context.stores.progress.show("sessions", 4);
+    assert!(waited(6).await, "they go on");
 }
