@@ -2,6 +2,7 @@
 //! many pages are written in one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronicle::log::Log;
 use domain::aggregate::Kind;
@@ -16,12 +17,16 @@ use crate::page::Page;
 use crate::projection::Projection;
 
 /// Events read at once.
-const PAGE: usize = 5_000;
+const PAGE: usize = 1_000;
 /// Pages that wait for each of the two that follow: few, for memory is counted in tens of megabytes.
 const PREFETCHED: usize = 1;
 /// Events in one transaction, of those that concern the projection and others: the checkpoint is
 /// worth writing by then.
 const STRETCH: u64 = 200_000;
+/// Bytes of payloads in one transaction, for long texts.
+const STRETCH_BYTES: usize = 8 << 20;
+/// Of a log that ends before its head: from 5 milliseconds on doubled each time, some 10 seconds.
+const EMPTY_ROUNDS: u32 = 11;
 /// Of an engine that does not answer: some 25 seconds.
 const ATTEMPTS: u32 = 10;
 
@@ -36,6 +41,7 @@ pub(crate) async fn load<P: Projection>(
     loaded: impl Fn(u64, u64),
 ) -> Result<(), Halt> {
     let head = log.watch();
+    let mut empty = 0;
     // Dropped with this future, and so stopped.
     let mut tasks = JoinSet::new();
     let mut pages = read(&mut tasks, log.clone(), carrier.position(), pace, P::READS);
@@ -46,12 +52,19 @@ pub(crate) async fn load<P: Projection>(
         }
         let Some(chunk) = next_chunk(&mut pages, pace).await? else {
             // The reader has met the end of the log, or a head that is ahead of what can be read.
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            if empty == EMPTY_ROUNDS {
+                let (position, end) = (carrier.position(), end);
+                return Err(Halt::GaveUp(format!("the log's head is {end}, and nothing follows {position}")));
+            }
+            tokio::time::sleep(Duration::from_millis(5) * 2_u32.pow(empty)).await;
+            empty += 1;
+            tasks = JoinSet::new();
             pages = read(&mut tasks, log.clone(), carrier.position(), pace, P::READS);
             continue;
         };
         let applied = patiently(ATTEMPTS, |_| (), || carrier.apply(&chunk)).await?;
         carrier.advance(applied);
+        empty = 0;
         loaded(carrier.position(), end);
     }
 }
@@ -67,7 +80,9 @@ async fn next_chunk(
             Some(chunk) => chunk.and(page?),
             None => page?,
         };
-        let full = whole.entries.len() >= pace.chunk || whole.position - whole.after >= STRETCH;
+        let full = whole.entries.len() >= pace.chunk
+            || whole.position - whole.after >= STRETCH
+            || whole.bytes >= STRETCH_BYTES;
         chunk = Some(whole);
         if full {
             break;

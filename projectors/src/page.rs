@@ -20,6 +20,8 @@ pub(crate) struct Page {
     pub begins: Timestamp,
     /// Its events of the aggregates that the projection reads.
     pub entries: Vec<Entry>,
+    /// Of their payloads, as the log has them.
+    pub bytes: usize,
     /// Those of them, or of unknown aggregates, that cannot be read.
     pub broken: Vec<Broken>,
 }
@@ -50,6 +52,7 @@ impl Page {
             event_id: first.event_id,
             begins: first.recorded_at,
             entries: Vec::with_capacity(recorded.len()),
+            bytes: 0,
             broken: Vec::new(),
         };
         for recorded in recorded {
@@ -59,6 +62,7 @@ impl Page {
             }
             (page.position, page.event_id) = (found, recorded.event_id);
             if Kind::named(&recorded.aggregate_type).is_none_or(|kind| reads.contains(&kind)) {
+                page.bytes += recorded.payload.len();
                 match recorded.decode() {
                     Ok(event) => page.entries.push(Entry::of(recorded, event)),
                     Err(error) => page.broken.push(Broken {
@@ -91,7 +95,8 @@ impl Page {
     pub fn and(mut self, next: Self) -> Self {
         self.entries.extend(next.entries);
         self.broken.extend(next.broken);
-        Self { position: next.position, event_id: next.event_id, ..self }
+        let bytes = self.bytes + next.bytes;
+        Self { position: next.position, event_id: next.event_id, bytes, ..self }
     }
 }
 
