@@ -110,7 +110,7 @@ impl<P: Projection> Carrier<P> {
                     let Some(entry) = entries.iter().find(|entry| entry.position == position) else {
                         return Err(poison().into());
                     };
-                    if is_vital(&entry.aggregate_type, &entry.event.event_type()) {
+                    if is_vital(&entry.aggregate_type, entry.event.type_name()) {
                         return Err(poison().into());
                     }
                     let new = Parked {
@@ -226,7 +226,7 @@ fn passing<'a>(entries: &'a [Entry], parked: &BTreeMap<String, Parked>) -> Cow<'
     }
     let passes = |entry: &&Entry| {
         parked.get(&entry.stream()).is_none_or(|parked| {
-            entry.position < parked.position || is_vital(&entry.aggregate_type, &entry.event.event_type())
+            entry.position < parked.position || is_vital(&entry.aggregate_type, entry.event.type_name())
         })
     };
     Cow::Owned(entries.iter().filter(passes).cloned().collect())

@@ -12,6 +12,7 @@ pub mod live;
 mod load;
 mod orders;
 mod page;
+mod phases;
 pub mod projection;
 mod rebuild;
 mod runner;

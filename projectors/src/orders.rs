@@ -67,7 +67,12 @@ impl<P: Projection> Runner<P> {
             return Ok(Err(Refusal::NotRebuildable { name: P::NAME.to_owned(), why: why.to_owned() }));
         }
         if let Some(rebuild) = &mut hands.rebuild {
-            rebuild.asked.accept |= accept;
+            if accept && !rebuild.asked.accept {
+                // A restart goes on in the same sense.
+                let asked = Asked { accept };
+                self.port.shelf().amend(rebuild.number, hands.epoch, asked).await?;
+                rebuild.asked = asked;
+            }
             return Ok(Ok(rebuild.stage.subscribe()));
         }
         Ok(Ok(self.begin_rebuild(hands, Asked { accept }).await?))

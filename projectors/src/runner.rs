@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::carrier::Carrier;
-use crate::desk::{Health, Order, Sheet, Stage};
+use crate::desk::{Health, Order, Sheet};
 use crate::halt::{Fault, Halt, patiently};
 use crate::load::load;
 use crate::page::Page;
 use crate::projection::Projection;
-use crate::rebuild::{Came, Phase, Rebuild};
+use crate::rebuild::{Came, Rebuild};
 use crate::{Context, Pace};
 
 /// Events read at once.
@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(3);
 /// Of a generation that is not served yet: a rebuild gives up rather than keep the served one
 /// waiting.
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// Makes the projection that writes a generation.
 pub(crate) type Make<P> = Arc<dyn Fn(Arc<<P as Projection>::Model>) -> P + Send + Sync>;
@@ -304,93 +304,7 @@ impl<P: Projection> Runner<P> {
         }
     }
 
-    /// Goes from one phase of a rebuild to the next, as soon as that may be.
-    async fn turn(&mut self, hands: &mut Hands<P>) -> Result<(), Halt> {
-        if let Hands { serving: Some(serving), rebuild: Some(rebuild), .. } = &mut *hands
-            && let Phase::Following(next) = &mut rebuild.phase
-        {
-            if next.position() != serving.position() {
-                return Ok(());
-            }
-            match patiently(ATTEMPTS, |_| (), || next.write_checkpoint()).await {
-                Ok(()) => next.checkpoint_written(),
-                Err(halt) => return self.fail(hands, &halt.to_string(), Vec::new()).await,
-            }
-            // Rows that cannot be written any more stop here, and have nothing to say against others.
-            self.write_checkpoint(hands).await?;
-        }
-        let Hands { serving, rebuild: Some(rebuild), .. } = &mut *hands else { return Ok(()) };
-        let ready = match (&rebuild.phase, &serving) {
-            (Phase::Following(_), Some(_)) => false,
-            // Nothing to compare with: it has to show what was shown, and all there is.
-            (Phase::Following(next) | Phase::Compared(next), None) => {
-                let head = self.context.log.watch().borrow().position;
-                let shown = self.context.stores.progress.position(P::NAME);
-                next.position() >= head.max(shown)
-            }
-            (Phase::Compared(next), Some(serving)) => next.position() >= serving.position(),
-            _ => return Ok(()),
-        };
-        if ready {
-            return self.switch(hands).await;
-        }
-        if let (Phase::Following(_), Some(serving)) = (&rebuild.phase, &serving)
-            && let Err(fault) = rebuild.compare(serving).await
-        {
-            return self.fail(hands, &format!("it could not be compared: {fault}"), Vec::new()).await;
-        }
-        Ok(())
-    }
-
-    async fn came(&mut self, hands: &mut Hands<P>, came: Came<P>) -> Result<(), Halt> {
-        match came {
-            Came::Loaded(Ok(next)) => self.loaded(hands, next).await,
-            Came::Loaded(Err(halt)) | Came::Compared(Err(halt)) => {
-                self.fail(hands, &halt.to_string(), Vec::new()).await
-            }
-            Came::Compared(Ok(differences)) => {
-                let Some(rebuild) = &mut hands.rebuild else { return Ok(()) };
-                if differences.is_empty() || rebuild.asked.accept {
-                    if !differences.is_empty() {
-                        let differences = differences.join("; ");
-                        tracing::warn!(projection = P::NAME, differences, "other rows, accepted");
-                    }
-                    if let Phase::Comparing(next, _) = std::mem::replace(&mut rebuild.phase, Phase::Turning) {
-                        rebuild.phase = Phase::Compared(next);
-                    }
-                    return Ok(());
-                }
-                let why = "the new rows are not the old ones: see what changed, and accept it if it is right \
-                           (`--accept`)";
-                self.fail(hands, why, differences).await
-            }
-        }
-    }
-
-    /// From now on the loop feeds it.
-    async fn loaded(&mut self, hands: &mut Hands<P>, mut next: Carrier<P>) -> Result<(), Halt> {
-        let Some(rebuild) = &mut hands.rebuild else { return Ok(()) };
-        let behind = self.context.log.watch().borrow().position.saturating_sub(next.position());
-        rebuild.stage.send_replace(Stage::Catching { behind });
-        // What was retried in the old one meanwhile need not stay parked in the new one.
-        let held: Vec<_> = match &hands.serving {
-            Some(serving) => {
-                next.parked.values().filter(|it| !serving.parked.contains_key(&it.stream)).cloned().collect()
-            }
-            None => Vec::new(),
-        };
-        for parked in held {
-            if parked.position <= next.position()
-                && let Err(Fault::Lasting(halt)) = next.retry(&*self.context.log, &parked).await
-            {
-                return self.fail(hands, &halt.to_string(), Vec::new()).await;
-            }
-        }
-        rebuild.phase = Phase::Following(next);
-        Ok(())
-    }
-
-    async fn write_checkpoint(&self, hands: &mut Hands<P>) -> Result<(), Halt> {
+    pub(crate) async fn write_checkpoint(&self, hands: &mut Hands<P>) -> Result<(), Halt> {
         if let Some(carrier) = &mut hands.serving {
             match self.patiently(|| carrier.write_checkpoint()).await {
                 Ok(()) => carrier.checkpoint_written(),
