@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -116,16 +116,27 @@ impl Letopis {
         })
     }
 
-    /// Runs a subcommand on the folder that this one serves; what it printed.
+    /// Runs a subcommand on the folder that this one serves; what it told on stderr, each line with
+    /// the seconds since its start.
     ///
     /// # Errors
     /// If it ends with anything but 0.
-    pub async fn run(&self, words: &[&str]) -> anyhow::Result<String> {
-        let output = command(&self.folder, &Engine::Sqlite).args(words).output().await?;
-        let said =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "letopis {}: {}\n{said}", words.join(" "), output.status);
-        Ok(said)
+    pub async fn run(&self, words: &[&str]) -> anyhow::Result<Vec<(f64, String)>> {
+        let began = Instant::now();
+        let mut running = command(&self.folder, &Engine::Sqlite)
+            .args(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = running.stderr.take().context("stderr is a pipe")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut told = Vec::new();
+        while let Some(line) = lines.next_line().await? {
+            told.push((began.elapsed().as_secs_f64(), line));
+        }
+        let status = running.wait().await?;
+        ensure!(status.success(), "letopis {}: {status}\n{told:?}", words.join(" "));
+        Ok(told)
     }
 }
 
