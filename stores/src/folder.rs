@@ -359,7 +359,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::timeline::sqlite::SqliteTimeline;
+    use crate::timeline::SqliteTimeline;
 
     #[tokio::test]
     async fn what_cannot_be_begun_leaves_no_folder() {
