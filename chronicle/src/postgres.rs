@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
-use sqlx::{ConnectOptions, Executor, PgConnection};
-use tokio::time::{Instant, sleep, timeout_at};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgListener, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long one waits for a connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// After so long without an answer a question counts as failed: having a connection, and being answered.
+const ANSWER: Duration = Duration::from_secs(10);
+/// A pooled connection shows within this time that it still leads somewhere.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 const SESSION: &str = include_str!("log/sql/postgres_session.sql");
 /// For whatever reads or writes a log's rows.
 pub(crate) const PLANNER: &str = include_str!("log/sql/postgres_planner.sql");
@@ -60,9 +64,68 @@ pub(crate) async fn connect_to_write(
     patience: Duration,
 ) -> sqlx::Result<PgConnection> {
     let mut connection = connect_within(options, patience).await?;
-    connection.execute(SESSION).await?;
-    connection.execute(PLANNER).await?;
+    let prepared = async {
+        connection.execute(SESSION).await?;
+        connection.execute(PLANNER).await
+    };
+    at_most(patience, prepared).await?;
     Ok(connection)
+}
+
+/// Waits for an answer, but not without end: of a flow that was dropped on its way, neither side hears
+/// for many minutes. Whatever `asked` holds is dropped with it: a connection of one's own is closed, one
+/// of [`readers`] is used again only if it answers after all.
+///
+/// # Errors
+/// As sqlx has it; `Io` if there was no answer.
+pub(crate) async fn within<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    at_most(ANSWER, asked).await
+}
+
+async fn at_most<T>(patience: Duration, asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    timeout(patience, asked).await.unwrap_or_else(|_elapsed| {
+        let said = format!("PostgreSQL did not answer within {} s", patience.as_secs());
+        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, said)))
+    })
+}
+
+/// A pool for reading. sqlx's own test of a connection waits without end, and while it waits after
+/// use the connection counts as taken: so they are tested here, before and after.
+pub(crate) fn readers(most: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(PLANNER).await.map(|_done| ()) })
+        })
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(lives(connection)))
+        .after_release(|connection, _| Box::pin(lives(connection)))
+}
+
+/// Reads on to the end of what was asked before.
+async fn lives(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    Ok(timeout(SIGN_OF_LIFE, connection.ping()).await.is_ok_and(|answered| answered.is_ok()))
+}
+
+/// Listens on `channel`. On a pool of its own: a listener that is dropped waits for the server before it
+/// gives its place back.
+///
+/// # Errors
+/// As sqlx has it.
+pub(crate) async fn listen(options: &PgConnectOptions, channel: &str) -> sqlx::Result<PgListener> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(PATIENCE)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(options.clone());
+    within(async {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
+    })
+    .await
 }
 
 /// Whether trying again soon may help.

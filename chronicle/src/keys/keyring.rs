@@ -1,14 +1,14 @@
 //! The opened key store: makes, caches and destroys keys.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use uuid::Uuid;
 
 use super::wrap::{self, Key, lines};
 use super::{
     Forgotten, Found, Identity, KeyId, KeyStore, MasterKey, StoreError, WrappedKek, WrappedKey,
-    WrappedSecret, macs,
+    WrappedSecret, blocking, macs,
 };
 use crate::entropy::Entropy;
 
@@ -236,7 +236,6 @@ impl Keyring {
             Ok(None) => {}
             Err(error) => return Err(error),
         }
-        let _changing = self.changing();
         let mut id = [0; 12];
         self.0.entropy.fill(&mut id);
         let key_id = KeyId(macs::base64(&id));
@@ -244,7 +243,8 @@ impl Keyring {
         let aad = key_aad(self.0.log_id, self.0.kek, key_id.as_str(), subject);
         let wrapped = wrap::encrypt(&self.0.keks[&self.0.kek], &*self.0.entropy, &*key, &aad);
         let made = WrappedKey { key_id, subject: subject.to_owned(), kek: self.0.kek, wrapped };
-        match self.remember(subject, self.0.store.add_first_key(&made)?)? {
+        let kept = self.changing(|| self.remember(subject, self.0.store.add_first_key(&made)?));
+        match kept? {
             Some(open) => Ok(open.key_id.clone()),
             None => Err(KeyringError::Damaged(format!("key {}", made.key_id.as_str()))),
         }
@@ -257,28 +257,25 @@ impl Keyring {
     /// # Errors
     /// `Store`: try again until it succeeds.
     pub fn destroy(&self, subject: &str) -> Result<(), KeyringError> {
-        let destroyed = {
-            let _changing = self.changing();
+        self.changing(|| {
             let destroyed = self.0.store.destroy(subject);
             self.drop_from_memory(subject);
             destroyed
-        };
-        destroyed?;
+        })?;
         // Not while others wait for `changing`: two that destroy at once would wait for one another.
         Ok(self.0.store.forgotten_elsewhere(subject)?)
     }
 
     /// Drops what another process destroyed.
     fn forget(&self, forgotten: &Forgotten) {
-        let _changing = self.changing();
-        match forgotten {
+        self.changing(|| match forgotten {
             Forgotten::Subjects(subjects) => {
                 subjects.iter().for_each(|subject| self.drop_from_memory(subject))
             }
             Forgotten::All => {
                 *self.0.cache.write().unwrap_or_else(PoisonError::into_inner) = Cache::default();
             }
-        }
+        });
     }
 
     fn drop_from_memory(&self, subject: &str) {
@@ -307,14 +304,15 @@ impl Keyring {
     /// # Errors
     /// `Store`.
     pub fn rotate_signing_key(&self) -> Result<(), KeyringError> {
-        let _changing = self.changing();
-        let mut signing = self.0.signing.write().unwrap_or_else(PoisonError::into_inner);
-        let version = signing.last().map_or(1, |(version, _)| version + 1);
-        let by = (self.0.kek, &self.0.keks[&self.0.kek]);
-        let (key, secret) = new_secret(&*self.0.entropy, self.0.log_id, by, SIGNING, version);
-        self.0.store.add_secret(&secret)?;
-        signing.push((version, key));
-        Ok(())
+        self.changing(|| {
+            let mut signing = self.0.signing.write().unwrap_or_else(PoisonError::into_inner);
+            let version = signing.last().map_or(1, |(version, _)| version + 1);
+            let by = (self.0.kek, &self.0.keks[&self.0.kek]);
+            let (key, secret) = new_secret(&*self.0.entropy, self.0.log_id, by, SIGNING, version);
+            self.0.store.add_secret(&secret)?;
+            signing.push((version, key));
+            Ok(())
+        })
     }
 
     /// Ed25519 seeds of all signing keys, the newest last.
@@ -323,8 +321,13 @@ impl Keyring {
         signing.iter().map(|(_, seed)| seed.clone()).collect()
     }
 
-    fn changing(&self) -> MutexGuard<'_, ()> {
-        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does `change` while nobody else changes anything. Whoever waits for a slow store, or for one who
+    /// waits for it, keeps no task from running.
+    pub(super) fn changing<T>(&self, change: impl FnOnce() -> T) -> T {
+        blocking(|| {
+            let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            change()
+        })
     }
 
     /// The subject's newest key; `None` if it never had one.
@@ -336,21 +339,17 @@ impl Keyring {
             let cache = self.0.cache.read().unwrap_or_else(PoisonError::into_inner);
             cache.by_subject.get(subject).cloned()
         };
-        let known = look();
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let _changing = self.changing();
-                match look() {
-                    Some(known) => known,
-                    None => return self.remember(subject, self.0.store.newest_key(subject)?),
-                }
-            }
-        };
-        match known {
+        let opened = |known| match known {
             Known::Live(open) => Ok(Some(open)),
             Known::Destroyed => Err(KeyringError::Destroyed),
+        };
+        if let Some(known) = look() {
+            return opened(known);
         }
+        self.changing(|| match look() {
+            Some(known) => opened(known),
+            None => self.remember(subject, self.0.store.newest_key(subject)?),
+        })
     }
 
     /// The key with this id; `None` if there never was one.
@@ -368,8 +367,7 @@ impl Keyring {
                 Known::Destroyed => Err(KeyringError::Destroyed),
             };
         }
-        let _changing = self.changing();
-        match self.0.store.key(key_id)? {
+        self.changing(|| match self.0.store.key(key_id)? {
             Found::Unknown => Ok(None),
             Found::Live(wrapped) => {
                 let open = Arc::new(self.unwrap(&wrapped)?);
@@ -384,7 +382,7 @@ impl Keyring {
                 cache.by_id.insert(key_id.to_owned(), Known::Destroyed);
                 Err(KeyringError::Destroyed)
             }
-        }
+        })
     }
 
     /// Puts what the store says of a subject into the cache. The caller holds `changing`.

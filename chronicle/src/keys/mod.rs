@@ -28,6 +28,14 @@ pub use postgres::PostgresKeyStore;
 pub use seal::{OpenError, Place, SealError};
 pub use sqlite::SqliteKeyStore;
 
+/// Waits without keeping a runtime's other tasks from running.
+fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}
+
 /// The id of a key: 16 base64url characters. It names a key, never a person.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub(crate) String);

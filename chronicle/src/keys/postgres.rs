@@ -17,7 +17,9 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use self::nodes::Lease;
-use super::{Forget, Found, Identity, KeyId, KeyStore, StoreError, WrappedKek, WrappedKey, WrappedSecret};
+use super::{
+    Forget, Found, Identity, KeyId, KeyStore, StoreError, WrappedKek, WrappedKey, WrappedSecret, blocking,
+};
 use crate::postgres::{PATIENCE, connect, connect_to_write, explain, options};
 
 /// Each migration's number is its index plus one; each notes itself in `keys_schema`.
@@ -57,14 +59,6 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreEr
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         failed(error)
-    }
-}
-
-/// Waits without keeping a runtime's other tasks from running.
-fn blocking<T>(wait: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
-        _ => wait(),
     }
 }
 

@@ -418,3 +418,33 @@ fn a_logs_database_is_refused_by_name() {
     let refused = PostgresKeyStore::open(&format!("{}/{name}", server())).expect_err("a log's").to_string();
     assert!(refused.contains("holds a log") && refused.contains("CREATE DATABASE"), "{refused}");
 }
+
+#[test]
+fn who_waits_for_a_slow_store_keeps_no_task_from_running() {
+    let keys = Fixture::new(Site::sqlite()).keys;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let (holding, held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let slow = keys.clone();
+    let slow = std::thread::spawn(move || {
+        slow.changing(|| {
+            holding.send(()).expect("awaited");
+            released.recv().expect("released");
+        });
+    });
+    held.recv().expect("held");
+    let (began, begun) = std::sync::mpsc::channel();
+    let waiting = keys.clone();
+    let waiting = runtime.spawn(async move {
+        began.send(()).expect("awaited");
+        waiting.ensure("ann")
+    });
+    begun.recv().expect("begun");
+    let (ran, run) = std::sync::mpsc::channel();
+    runtime.spawn(async move { ran.send(()).expect("awaited") });
+    let others = run.recv_timeout(Duration::from_secs(60));
+    release.send(()).expect("awaited");
+    slow.join().expect("no panic");
+    runtime.block_on(waiting).expect("no panic").expect("a key");
+    others.expect("the only worker stood still");
+}

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use domain::aggregate::StreamId;
 use domain::ids::EventId;
-use sqlx::postgres::{PgPoolOptions, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, Executor, PgConnection, PgExecutor, PgPool, Row};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,7 +26,7 @@ use self::follow::Announcer;
 use self::writer::{Held, Writer};
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Pool, Recorded};
 use crate::clock::Clock;
-use crate::postgres::{self, PATIENCE, PLANNER, connect, explain};
+use crate::postgres::{self, connect, explain, within};
 use crate::snapshots::{PostgresSnapshots, Snapshots};
 
 /// Each migration's number is its index plus one; each notes itself in `log_schema`.
@@ -87,18 +87,12 @@ impl PostgresLog {
                 "PostgreSQL runs with fsync={fsync}: a power cut loses what was acknowledged; set it on"
             );
         }
-        let readers = PgPoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(PATIENCE)
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(PLANNER).await.map(|_done| ()) })
-            })
-            .connect_lazy_with(options.clone());
+        let readers = postgres::readers(READERS).connect_lazy_with(options.clone());
         let clock = Arc::new(DatabaseClock::new(clock));
         clock.read(&readers).await.map_err(unavailable)?;
-        let announcer = Announcer::new(read_head(&readers).await?);
-        tokio::spawn(announcer.clone().notify(options));
-        let following = tokio::spawn(announcer.clone().follow(readers.clone(), clock.clone()));
+        let announcer = Announcer::new(answered(read_head(&readers)).await?);
+        tokio::spawn(announcer.clone().notify(options.clone()));
+        let following = tokio::spawn(announcer.clone().follow(readers.clone(), options, clock.clone()));
         let snapshots = PostgresSnapshots::new(readers.clone());
         Ok(Arc::new(Self { readers, writer, announcer, clock, snapshots, following }))
     }
@@ -120,20 +114,20 @@ impl PostgresLog {
         let options = postgres::options(url).map_err(LogError::Corrupt)?;
         let mut other =
             connect(&options).await.map_err(|error| LogError::Unavailable(explain(&error, &options)))?;
-        let mut here = self.readers.begin().await.map_err(unavailable)?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(DATABASE_LOCK)
-            .execute(&mut *here)
-            .await
-            .map_err(unavailable)?;
-        // Shared, so that two processes that look at once do not meet each other.
-        let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock_shared($1)")
-            .bind(DATABASE_LOCK)
-            .fetch_one(&mut other)
-            .await
-            .map_err(unavailable)?;
+        let free: bool = answered(async {
+            let mut here = self.readers.begin().await?;
+            let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(DATABASE_LOCK);
+            lock.execute(&mut *here).await?;
+            // Shared, so that two processes that look at once do not meet each other.
+            let free = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock_shared($1)")
+                .bind(DATABASE_LOCK)
+                .fetch_one(&mut other)
+                .await?;
+            here.rollback().await?;
+            Ok(free)
+        })
+        .await?;
         close(other).await;
-        here.rollback().await.map_err(unavailable)?;
         Ok(!free)
     }
 }
@@ -191,9 +185,8 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), LogError> {
     transaction.commit().await.map_err(unavailable)
 }
 
-async fn read_head<'e>(reader: impl PgExecutor<'e>) -> Result<Head, LogError> {
-    let row = sqlx::query(HEAD).fetch_one(reader).await.map_err(unavailable)?;
-    head_of(&row).map_err(unavailable)
+async fn read_head<'e>(reader: impl PgExecutor<'e>) -> sqlx::Result<Head> {
+    head_of(&sqlx::query(HEAD).fetch_one(reader).await?)
 }
 
 fn head_of(row: &PgRow) -> sqlx::Result<Head> {
@@ -236,6 +229,11 @@ fn unavailable(error: sqlx::Error) -> LogError {
     LogError::Unavailable(error.to_string())
 }
 
+/// What was read, or that it can't be had now.
+async fn answered<T>(asked: impl Future<Output = sqlx::Result<T>>) -> Result<T, LogError> {
+    within(asked).await.map_err(unavailable)
+}
+
 #[async_trait]
 impl Log for PostgresLog {
     fn engine(&self) -> &'static str {
@@ -248,7 +246,7 @@ impl Log for PostgresLog {
     }
 
     async fn head(&self) -> Result<Head, LogError> {
-        read_head(&self.readers).await
+        answered(read_head(&self.readers)).await
     }
 
     async fn append(&self, fence: Head, batch: Arc<Batch>) -> Result<Appended, LogError> {
@@ -275,10 +273,8 @@ impl Log for PostgresLog {
         let rows = sqlx::query(AFTER)
             .bind(signed(after))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        all(&rows).map_err(unavailable)
+            .fetch_all(&self.readers);
+        all(&answered(rows).await?).map_err(unavailable)
     }
 
     async fn stream(
@@ -287,55 +283,53 @@ impl Log for PostgresLog {
         after: u64,
         limit: usize,
     ) -> Result<(Vec<Recorded>, Head), LogError> {
-        // Read before the stream, and so a head that the reading has seen all of.
-        let mut reader = self.readers.acquire().await.map_err(unavailable)?;
-        let head = read_head(&mut *reader).await?;
-        let rows = sqlx::query(&format!(
-            "{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"
-        ))
-        .bind(stream.kind.name())
-        .bind(&stream.id)
-        .bind(signed(after))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&mut *reader)
+        answered(async {
+            // Read before the stream, and so a head that the reading has seen all of.
+            let mut reader = self.readers.acquire().await?;
+            let head = read_head(&mut *reader).await?;
+            let rows = sqlx::query(&format!(
+                "{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"
+            ))
+            .bind(stream.kind.name())
+            .bind(&stream.id)
+            .bind(signed(after))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *reader)
+            .await?;
+            Ok((all(&rows)?, head))
+        })
         .await
-        .map_err(unavailable)?;
-        Ok((all(&rows).map_err(unavailable)?, head))
     }
 
     async fn event(&self, stream: &StreamId, sequence: u64) -> Result<Option<Recorded>, LogError> {
-        let row = sqlx::query(&format!(
-            "{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3"
-        ))
-        .bind(stream.kind.name())
-        .bind(&stream.id)
-        .bind(signed(sequence))
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(unavailable)?;
-        row.as_ref().map(recorded).transpose().map_err(unavailable)
+        let query = format!("{COLUMNS} WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3");
+        let row = sqlx::query(&query)
+            .bind(stream.kind.name())
+            .bind(&stream.id)
+            .bind(signed(sequence))
+            .fetch_optional(&self.readers);
+        answered(row).await?.as_ref().map(recorded).transpose().map_err(unavailable)
     }
 
     async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError> {
-        let mut reader = self.readers.acquire().await.map_err(unavailable)?;
-        let head = read_head(&mut *reader).await?;
-        let owner = sqlx::query_scalar("SELECT owner FROM claims WHERE kind = $1 AND key = $2")
-            .bind(&claim.kind)
-            .bind(&claim.key)
-            .fetch_optional(&mut *reader)
-            .await
-            .map_err(unavailable)?;
-        Ok((owner, head))
+        answered(async {
+            let mut reader = self.readers.acquire().await?;
+            let head = read_head(&mut *reader).await?;
+            let owner = sqlx::query_scalar("SELECT owner FROM claims WHERE kind = $1 AND key = $2")
+                .bind(&claim.kind)
+                .bind(&claim.key)
+                .fetch_optional(&mut *reader)
+                .await?;
+            Ok((owner, head))
+        })
+        .await
     }
 
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows = sqlx::query(&format!("{COLUMNS} WHERE event_id = ANY ($1) ORDER BY position"))
-            .bind(ids)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        all(&rows).map_err(unavailable)
+        let query = format!("{COLUMNS} WHERE event_id = ANY ($1) ORDER BY position");
+        let rows = sqlx::query(&query).bind(ids).fetch_all(&self.readers);
+        all(&answered(rows).await?).map_err(unavailable)
     }
 
     fn watch(&self) -> watch::Receiver<Head> {

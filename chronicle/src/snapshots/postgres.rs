@@ -7,6 +7,7 @@ use sqlx::{PgPool, Row};
 
 use super::{Snapshot, Snapshots};
 use crate::log::LogError;
+use crate::postgres::within;
 
 const FIND: &str = include_str!("sql/postgres_find.sql");
 const KEEP: &str = include_str!("sql/postgres_keep.sql");
@@ -25,13 +26,9 @@ impl PostgresSnapshots {
 #[async_trait]
 impl Snapshots for PostgresSnapshots {
     async fn find(&self, stream: &StreamId, shape: &str) -> Result<Option<Snapshot>, LogError> {
-        let row = sqlx::query(FIND)
-            .bind(stream.kind.name())
-            .bind(&stream.id)
-            .bind(shape)
-            .fetch_optional(&self.0)
-            .await
-            .map_err(unavailable)?;
+        let row =
+            sqlx::query(FIND).bind(stream.kind.name()).bind(&stream.id).bind(shape).fetch_optional(&self.0);
+        let row = within(row).await.map_err(unavailable)?;
         row.map(|row| {
             let sequence: i64 = row.try_get(0)?;
             Ok(Snapshot {
@@ -47,16 +44,15 @@ impl Snapshots for PostgresSnapshots {
     }
 
     async fn keep(&self, snapshot: Snapshot) -> Result<(), LogError> {
-        sqlx::query(KEEP)
+        let kept = sqlx::query(KEEP)
             .bind(snapshot.stream.kind.name())
             .bind(snapshot.stream.id)
             .bind(snapshot.shape)
             .bind(i64::try_from(snapshot.sequence).unwrap_or(i64::MAX))
             .bind(snapshot.event_id.0)
             .bind(snapshot.state)
-            .execute(&self.0)
-            .await
-            .map_err(unavailable)?;
+            .execute(&self.0);
+        within(kept).await.map_err(unavailable)?;
         Ok(())
     }
 }

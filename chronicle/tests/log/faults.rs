@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chronicle::log::postgres::PostgresLog;
-use chronicle::log::{Appended, Batch, Head, Log, LogError};
+use chronicle::log::{Appended, Batch, ClaimKey, Head, Log, LogError};
 use domain::aggregate::StreamId;
 use domain::problem::Kind;
 use sqlx::{Connection, PgConnection};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::load::Load;
 use crate::postgres::Postgres;
 use crate::server::{Proxy, Server};
-use crate::support::{House, Machine, event, everything, key};
+use crate::support::{House, Machine, chat, event, everything, key};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -196,4 +196,79 @@ async fn a_server_that_goes_away_refuses_commands_and_takes_them_when_it_is_back
     server.run().await;
     let sent = house.send(1, 0, key(1, 1), "hello").await.expect("the same again is safe");
     assert_eq!(everything(&*house.log).await.len() as u64, sent.position);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_that_vanishes_leaves_nobody_waiting_and_all_go_on_when_it_is_back() {
+    let (folder, database) = (TempDir::new().expect("a folder"), Postgres::new().await);
+    let proxy = Proxy::before(&database.0).await;
+    let log = PostgresLog::open(&proxy.url(&database.0), Arc::new(Machine)).await.expect("a log");
+    let house = House::on(folder.path(), log.clone()).await;
+    house.make_chat(1).await.expect("a chat");
+    let others = PostgresLog::open(&database.0, Arc::new(Machine)).await.expect("a log");
+    let others = House::on(folder.path(), others).await;
+    others.make_chat(2).await.expect("a chat");
+    let stream = StreamId::of::<domain::chat::Chat>(chat(1));
+    let claim = ClaimKey { kind: "email/1".into(), key: "nobody's".into() };
+    // As many connections as there may be, all in the pool when the flow vanishes.
+    let reads = (0..64).map(|_| log.stream(&stream, 0, 10));
+    for read in futures::future::join_all(reads).await {
+        read.expect("read");
+    }
+
+    proxy.swallow(true);
+    let head = others.log.head().await.expect("read");
+    let snapshot = chronicle::snapshots::Snapshot {
+        stream: stream.clone(),
+        shape: "a shape".into(),
+        sequence: 1,
+        event_id: head.event_id.expect("the log has begun"),
+        state: "{}".into(),
+    };
+    let commands = async {
+        let sent =
+            tokio::time::timeout(PATIENCE, house.send(2, 0, key(1, 1), "of a stream that must be read"));
+        let refused = sent.await.expect("the command is answered").expect_err("the log can't be read");
+        assert!(refused.is(Kind::Unavailable), "{refused}");
+    };
+    tokio::join!(
+        unavailable("head", log.head()),
+        unavailable("read", log.read(head.position, 10)),
+        unavailable("stream", log.stream(&stream, 0, 10)),
+        unavailable("event", log.event(&stream, 1)),
+        unavailable("claim", log.claim(&claim)),
+        unavailable("by_ids", log.by_ids(&[])),
+        unavailable("find", log.snapshots().find(&stream, "a shape")),
+        unavailable("keep", log.snapshots().keep(snapshot)),
+        commands,
+    );
+
+    proxy.swallow(false);
+    // What was under way then stays as it is; new connections find the server.
+    let began = Instant::now();
+    while let Err(error) = house.send(2, 0, key(1, 1), "of a stream that must be read").await {
+        assert!(began.elapsed() < PATIENCE, "commands do not go on: {error}");
+    }
+    while let Err(error) = log.head().await {
+        assert!(began.elapsed() < PATIENCE, "reads do not go on: {error}");
+    }
+    let reads = (0..64).map(|_| log.stream(&stream, 0, 10));
+    for read in futures::future::join_all(reads).await {
+        read.expect("every place in the pool is of use again");
+    }
+    let written = others.send(1, 1, key(2, 1), "by another process").await.expect("sent").position;
+    let mut head = log.watch();
+    let seen = head.wait_for(|head| head.position >= written);
+    tokio::time::timeout(PATIENCE, seen)
+        .await
+        .expect("the head is followed again")
+        .expect("the log is there");
+}
+
+async fn unavailable<T: std::fmt::Debug>(what: &str, asked: impl Future<Output = Result<T, LogError>>) {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Err(LogError::Unavailable(_))) => {}
+        Ok(other) => panic!("{what} answers {other:?}"),
+        Err(_elapsed) => panic!("{what} waits without end"),
+    }
 }

@@ -167,6 +167,8 @@ struct Trap {
     /// A connection that has carried more bytes of answers than this carries no more, and stays open;
     /// 0 for never.
     stalls: AtomicU64,
+    /// No connection carries an answer, and those that were there then never do again; all stay open.
+    swallows: AtomicBool,
     /// Answers are cut off from this position on; 0 for never.
     at: AtomicU64,
     cuts: watch::Sender<u64>,
@@ -198,6 +200,7 @@ impl Proxy {
         let direct = Mutex::new(PgConnection::connect(url).await.expect("connects"));
         let trap = Arc::new(Trap {
             stalls: AtomicU64::new(0),
+            swallows: AtomicBool::new(false),
             at: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
             direct,
@@ -227,6 +230,11 @@ impl Proxy {
     /// A connection on which more is answered is as of a paused process: open, and nobody reads.
     pub fn stall_beyond(&self, bytes: u64) {
         self.trap.stalls.store(bytes, Ordering::SeqCst);
+    }
+
+    /// As a firewall that forgets what it let through: answers vanish, and nobody is told.
+    pub fn swallow(&self, swallows: bool) {
+        self.trap.swallows.store(swallows, Ordering::SeqCst);
     }
 
     pub fn cuts(&self) -> u64 {
@@ -260,7 +268,12 @@ async fn carry(client: TcpStream, server: TcpStream, trap: Arc<Trap>) {
                 stalled.store(true, Ordering::SeqCst);
                 std::future::pending::<()>().await;
             }
-            match from_server.read(&mut bytes).await {
+            let read = from_server.read(&mut bytes).await;
+            if trap.swallows.load(Ordering::SeqCst) {
+                stalled.store(true, Ordering::SeqCst);
+                std::future::pending::<()>().await;
+            }
+            match read {
                 Ok(count @ 1..) if !trap.springs().await => {
                     carried += count as u64;
                     if to_client.write_all(&bytes[..count]).await.is_err() {

@@ -7,15 +7,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Row};
+use rustix::time::{ClockId, clock_gettime};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{StoreError, connect, failed, runtime};
+use super::{StoreError, blocking, connect, failed, runtime};
 use crate::keys::{Forget, Forgotten};
+use crate::postgres::listen;
 
 const CHANNEL: &str = "letopis_keys";
 const RENEW: &str = include_str!("sql/renew.sql");
@@ -25,15 +27,14 @@ const HOLDS: &str = include_str!("sql/holds_a_key.sql");
 /// Until when opened keys may be used from memory.
 pub(super) struct Lease {
     length: Duration,
-    began: Instant,
-    /// Milliseconds after `began`.
+    /// Milliseconds of [`since_boot`].
     until: AtomicU64,
     node: OnceLock<Uuid>,
 }
 
 impl Lease {
     pub(super) fn new(length: Duration) -> Self {
-        Self { length, began: Instant::now(), until: AtomicU64::new(0), node: OnceLock::new() }
+        Self { length, until: AtomicU64::new(0), node: OnceLock::new() }
     }
 
     pub(super) fn is_of(&self, node: Uuid) {
@@ -49,19 +50,26 @@ impl Lease {
     }
 
     pub(super) fn holds(&self) -> bool {
-        self.began.elapsed().as_millis() < u128::from(self.until.load(Ordering::Acquire))
+        since_boot().as_millis() < u128::from(self.until.load(Ordering::Acquire))
     }
 
     /// The database counts from when it has read the renewal; this process from when it had sent it,
     /// and a fifth less, for clocks that go unevenly.
-    fn renewed(&self, sent: Instant) {
-        let until = sent.duration_since(self.began) + self.length * 4 / 5;
+    fn renewed(&self, sent: Duration) {
+        let until = sent + self.length * 4 / 5;
         self.until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
     pub(super) fn lapses(&self) {
         self.until.store(0, Ordering::Release);
     }
+}
+
+/// The time that this machine has been up, its sleep included: the database's clock went on meanwhile,
+/// and std's `Instant` did not.
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Whether a process other than `node` may still use a key of `subject` that was destroyed.
@@ -99,7 +107,7 @@ pub(super) fn watch(
             });
         })
         .map_err(failed)?;
-    super::blocking(|| began.recv()).map_err(|_| failed("its thread has ended"))??;
+    blocking(|| began.recv()).map_err(|_| failed("its thread has ended"))??;
     Ok(Watch { _stop: stop })
 }
 
@@ -115,11 +123,11 @@ struct Node {
 impl Node {
     async fn follow(mut self, mut stopped: watch::Receiver<()>) {
         let pause = self.lease.length() / 20;
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
         let (mut listener, mut lapsed) = (None, false);
         loop {
             if listener.is_none() {
-                listener = listen(&pool).await.ok();
+                let listening = listen(&self.options, CHANNEL);
+                listener = tokio::time::timeout(pause, listening).await.ok().and_then(Result::ok);
             }
             let told = async {
                 match &mut listener {
@@ -138,9 +146,10 @@ impl Node {
                 Err(error) if !self.lease.holds() && !lapsed => {
                     tracing::warn!(%error, "the key store is out of reach: opened keys were dropped from memory");
                     (self.forget)(Forgotten::All);
-                    lapsed = true;
+                    (listener, lapsed) = (None, true);
                 }
-                Err(_) => {}
+                // A listener whose flow was dropped hears of nothing.
+                Err(_) => listener = None,
             }
         }
         self.lease.lapses();
@@ -165,7 +174,7 @@ impl Node {
             Some(connection) => connection,
             None => connect(&self.options).await?,
         };
-        let sent = Instant::now();
+        let sent = since_boot();
         // Said before it is looked, so that whoever destroys a key in between waits for what follows.
         self.say(&mut connection).await?;
         let known = self.seen;
@@ -202,10 +211,4 @@ impl Node {
             .await?;
         Ok(())
     }
-}
-
-async fn listen(pool: &PgPool) -> sqlx::Result<PgListener> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
-    Ok(listener)
 }

@@ -10,6 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::clock::Clock;
 use crate::log::LogError;
+use crate::postgres::within;
 
 /// Clocks further apart than this keep a process from appending, in µs.
 const FARTHEST: i64 = 2_000_000;
@@ -44,8 +45,11 @@ impl DatabaseClock {
 
     /// Asks the database. A connection is had first, so that waiting for one does not count.
     pub(super) async fn read(&self, readers: &PgPool) -> sqlx::Result<()> {
-        let mut connection = readers.acquire().await?;
-        self.read_on(&mut connection).await
+        within(async {
+            let mut connection = readers.acquire().await?;
+            self.read_on(&mut connection).await
+        })
+        .await
     }
 
     async fn read_on(&self, connection: &mut PgConnection) -> sqlx::Result<()> {

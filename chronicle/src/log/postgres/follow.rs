@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgListener};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Executor, PgConnection, PgPool};
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use super::clock::DatabaseClock;
 use super::read_head;
 use crate::log::recent::Recent;
 use crate::log::{Batch, Head, announce};
-use crate::postgres::connect;
+use crate::postgres::{connect, listen, within};
 
 const CHANNEL: &str = "letopis_log";
 /// How often the head is looked at when no notification comes, and how often the clock is.
@@ -53,17 +53,17 @@ impl Announcer {
         while wrote.changed().await.is_ok() {
             let position = *wrote.borrow_and_update();
             // A lost notification costs a poll's time.
-            connection = notify(connection, &options, position).await.ok();
+            connection = within(notify(connection, &options, position)).await.ok();
         }
     }
 
     /// Follows the head: woken by notifications, and by the clock where none comes.
-    pub(super) async fn follow(self, readers: PgPool, clock: Arc<DatabaseClock>) {
+    pub(super) async fn follow(self, readers: PgPool, options: PgConnectOptions, clock: Arc<DatabaseClock>) {
         let mut listener = None;
         let mut looked = Instant::now();
         loop {
             if listener.is_none() {
-                listener = listen(&readers).await.ok();
+                listener = listen(&options, CHANNEL).await.ok();
             }
             let told = match &mut listener {
                 Some(connected) => match tokio::time::timeout(POLL, connected.recv()).await {
@@ -82,24 +82,22 @@ impl Announcer {
             let due = looked.elapsed() >= POLL;
             if due {
                 looked = Instant::now();
-                // While the database can't be asked, nothing can be written to it either.
-                let _ = clock.read(&readers).await;
+                // While the database can't be asked, nothing can be written to it either. A listener
+                // whose flow was dropped hears of nothing, that included.
+                if clock.read(&readers).await.is_err() {
+                    listener = None;
+                    continue;
+                }
             }
             // One's own notifications tell nothing new.
             let news = told.is_none_or(|position| position > self.head.borrow().position);
             if (due || news)
-                && let Ok(seen) = read_head(&readers).await
+                && let Ok(seen) = within(read_head(&readers)).await
             {
                 announce(&self.head, seen);
             }
         }
     }
-}
-
-async fn listen(readers: &PgPool) -> sqlx::Result<PgListener> {
-    let mut listener = PgListener::connect_with(readers).await?;
-    listener.listen(CHANNEL).await?;
-    Ok(listener)
 }
 
 async fn notify(

@@ -19,7 +19,7 @@ use super::clock::DatabaseClock;
 use super::follow::Announcer;
 use super::{AFTER, all, head_of, signed, unavailable};
 use crate::log::{Appended, Batch, Head, LockedLog, LogError, Pool, Recorded};
-use crate::postgres::{PATIENCE, connect_to_write};
+use crate::postgres::{PATIENCE, connect_to_write, within};
 
 const APPEND: &str = include_str!("../sql/postgres_append.sql");
 const PROBE: &str = include_str!("../sql/postgres_probe.sql");
@@ -85,8 +85,8 @@ impl Writer {
     pub(super) async fn durability(&self) -> sqlx::Result<(String, String)> {
         let mut seat = self.seat().await?;
         let row = sqlx::query("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
-            .fetch_one(&mut seat.connection)
-            .await?;
+            .fetch_one(&mut seat.connection);
+        let row = within(row).await?;
         seat.keep();
         Ok((row.get(0), row.get(1)))
     }
