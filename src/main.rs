@@ -14,11 +14,15 @@ mod serve;
 mod telemetry;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
 use commands::Ended;
 use config::{Cli, Command};
+
+/// What still blocks a thread then is left: every engine bears being killed.
+const LEAVING: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<ExitCode> {
     // An option may stand before or after the subcommand.
@@ -37,6 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     });
     telemetry.stop();
+    runtime.shutdown_timeout(LEAVING);
     Ok(match done? {
         Ended::Well => ExitCode::SUCCESS,
         Ended::Badly => ExitCode::FAILURE,
