@@ -17,7 +17,7 @@ const SESSION: &str = include_str!("log/sql/postgres_session.sql");
 /// For whatever reads or writes a log's rows.
 pub(crate) const PLANNER: &str = include_str!("log/sql/postgres_planner.sql");
 const PAUSE: Duration = Duration::from_millis(50);
-/// What a process holds at most: readers, a writer, a notifier, two for keys.
+/// What a process holds at most: readers, a writer, a notifier, a listener, three for keys.
 const CONNECTIONS: u32 = 14;
 
 /// Reads a `postgres:` URL.
