@@ -17,8 +17,8 @@ use crate::projection::{Entry, Projection, ProjectionError};
 /// restart need not read them again. Until then it is not: most events concern few projections,
 /// and a commit costs more than reading on.
 const UNWRITTEN: u64 = 10_000;
-/// Events of a parked stream that are read at once.
-const STREAM_PAGE: usize = 10_000;
+/// Events of a parked stream that are read at once and applied in one transaction.
+const STREAM_PAGE: usize = 500;
 
 /// What changes the rows of a model.
 type ChangeOf<P> = <<P as Projection>::Model as ReadModel>::Change;
@@ -157,54 +157,73 @@ impl<P: Projection> Carrier<P> {
         self.written = self.shown.position;
     }
 
-    /// Applies what was passed over of a parked stream, and parks it no more, in one transaction.
-    /// What cannot be applied still is told of.
+    /// Applies what was passed over of a parked stream, a page in one transaction, and with the last
+    /// one parks it no more. What cannot be applied still is told of; the stream stays parked there.
     pub async fn retry(&mut self, log: &dyn Log, parked: &Parked) -> Result<Retried, Fault> {
-        let retried = |events, error| Retried { stream: parked.stream.clone(), events, error };
-        let (entries, why) = self.passed_over(log, parked).await?;
-        if let Some(why) = why {
-            return Ok(retried(0, Some(why)));
+        let (mut parked, mut events) = (parked.clone(), 0);
+        loop {
+            let (entries, next) = match self.passed_over(log, &parked).await? {
+                Ok(passed_over) => passed_over,
+                Err(why) => return Ok(Retried { stream: parked.stream, events, error: Some(why) }),
+            };
+            let changes = match self.projection.changes(&entries).await {
+                Ok(changes) => changes,
+                Err(error @ ProjectionError::Poison { .. }) => {
+                    return Ok(Retried { stream: parked.stream, events, error: Some(error.to_string()) });
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let parking = vec![match &next {
+                Some(next) => Parking::Park(next.clone()),
+                None => Parking::Unpark(parked.stream.clone()),
+            }];
+            self.model.put(Arc::new(Batch { changes, parking, checkpoint: self.shown.clone() })).await?;
+            self.checkpoint_written();
+            events += entries.len() as u64;
+            match next {
+                Some(next) => {
+                    self.parked.insert(next.stream.clone(), next.clone());
+                    parked = next;
+                }
+                None => {
+                    self.parked.remove(&parked.stream);
+                    return Ok(Retried { stream: parked.stream, events, error: None });
+                }
+            }
         }
-        let changes = match self.projection.changes(&entries).await {
-            Ok(changes) => changes,
-            Err(error @ ProjectionError::Poison { .. }) => return Ok(retried(0, Some(error.to_string()))),
-            Err(error) => return Err(error.into()),
-        };
-        let parking = vec![Parking::Unpark(parked.stream.clone())];
-        self.model.put(Arc::new(Batch { changes, parking, checkpoint: self.shown.clone() })).await?;
-        self.checkpoint_written();
-        self.parked.remove(&parked.stream);
-        Ok(retried(entries.len() as u64, None))
     }
 
-    /// The events of a parked stream up to what is shown, or why one cannot be read.
+    /// A page of a parked stream's events up to what is shown, and from where it is parked after
+    /// those; or why one cannot be read.
     async fn passed_over(
         &self,
         log: &dyn Log,
         parked: &Parked,
-    ) -> Result<(Vec<Entry>, Option<String>), Fault> {
-        let mut entries = Vec::new();
+    ) -> Result<Result<(Vec<Entry>, Option<Parked>), String>, Fault> {
         let named = parked.stream.split_once('/').and_then(|(kind, id)| Some((Kind::named(kind)?, id)));
-        let Some((kind, id)) = named else { return Ok((entries, Some(parked.why.clone()))) };
+        let Some((kind, id)) = named else { return Ok(Err(parked.why.clone())) };
         let stream = StreamId { kind, id: id.to_owned() };
-        let mut after = parked.sequence.saturating_sub(1);
-        loop {
-            let (recorded, _) = log.stream(&stream, after, STREAM_PAGE).await?;
-            let Some(last) = recorded.last() else { return Ok((entries, None)) };
-            after = last.sequence;
-            for recorded in recorded {
-                if recorded.position > self.shown.position {
-                    return Ok((entries, None));
-                }
-                match recorded.decode() {
-                    Ok(event) => entries.push(Entry::of(recorded, event)),
-                    Err(error) => {
-                        let why = format!("the event at position {}: {error}", recorded.position);
-                        return Ok((entries, Some(why)));
-                    }
+        // One more, with which the next page begins.
+        let (mut recorded, _) =
+            log.stream(&stream, parked.sequence.saturating_sub(1), STREAM_PAGE + 1).await?;
+        recorded.retain(|recorded| recorded.position <= self.shown.position);
+        let next = recorded.get(STREAM_PAGE).map(|next| Parked {
+            position: next.position,
+            sequence: next.sequence,
+            since: next.recorded_at,
+            ..parked.clone()
+        });
+        recorded.truncate(STREAM_PAGE);
+        let mut entries = Vec::with_capacity(recorded.len());
+        for recorded in recorded {
+            match recorded.decode() {
+                Ok(event) => entries.push(Entry::of(recorded, event)),
+                Err(error) => {
+                    return Ok(Err(format!("the event at position {}: {error}", recorded.position)));
                 }
             }
         }
+        Ok(Ok((entries, next)))
     }
 }
 

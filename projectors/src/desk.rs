@@ -85,7 +85,7 @@ impl Stage {
 pub struct Retried {
     /// As `Chat/<id>`.
     pub stream: String,
-    /// How many of its events were applied; 0 if it stays parked.
+    /// How many of its events were applied; with an `error`, those before it.
     pub events: u64,
     pub error: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Events that cannot be applied: their streams are parked, the others go on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use domain::aggregate::{Event, Kind};
@@ -89,6 +89,61 @@ async fn a_parked_stream_is_passed_over_and_applied_when_it_can_be() {
         summaries.push(rows.summary().await.expect("a snapshot").await.expect("a summary"));
     }
     assert!(summaries[0].differences(&summaries[1]).is_empty(), "{summaries:?}");
+}
+
+/// The timeline, with messages that it cannot apply from a number on.
+struct Until(Arc<AtomicU64>);
+
+#[async_trait]
+impl Projection for Until {
+    type Model = dyn Timeline;
+    const NAME: &'static str = TimelineProjection::NAME;
+    const CODE_VERSION: u32 = TimelineProjection::CODE_VERSION;
+    const READS: &'static [Kind] = TimelineProjection::READS;
+
+    async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
+        for entry in batch {
+            if let Event::Chat(ChatEvent::MessageSent { number, .. }) = &entry.event
+                && *number >= self.0.load(Ordering::SeqCst)
+            {
+                return Err(ProjectionError::poison(entry, "it is too much"));
+            }
+        }
+        TimelineProjection.changes(batch).await
+    }
+}
+
+#[tokio::test]
+async fn a_long_parked_stream_is_applied_piece_by_piece() {
+    let world = World::new();
+    let until = Arc::new(AtomicU64::new(2));
+    let created = world.append(chat_created(ANN, BOB)).await;
+    let head = world.append_all((1..=1_103).map(|number| sent(ANN, number, "Hello"))).await;
+    let begin = |context| {
+        let until = until.clone();
+        Work::of(context, Pace::default(), move |_| Until(until.clone()))
+    };
+    let work = begin(world.open("data"));
+    work.until("timeline", |status| status.position == head).await;
+    until.store(900, Ordering::SeqCst);
+    let retried = work.running.handle().retry("timeline", None).await.expect("an answer");
+    let error = retried[0].error.as_deref().expect("it stays parked");
+    assert_eq!((retried[0].events, error.contains("too much")), (500, true));
+    drop(work);
+
+    // What was applied outlives the process.
+    let work = begin(world.open_after_a_kill("data").await);
+    let status = work.until("timeline", |status| !status.parked.is_empty()).await;
+    assert_eq!(status.parked[0].position, created + 502, "after 500 from the second on");
+    until.store(u64::MAX, Ordering::SeqCst);
+    let retried = work.running.handle().retry("timeline", None).await.expect("an answer");
+    assert_eq!((retried[0].events, &retried[0].error), (602, &None));
+    assert!(work.status("timeline").parked.is_empty());
+    let rows = work.context.stores.timeline.serving();
+    assert_eq!(rows.chat(CHAT).await.expect("an answer").expect("it").last_number, 1_103);
+    for number in [501, 502, 1_001, 1_002] {
+        assert!(rows.message(CHAT, number).await.expect("an answer").is_some(), "{number}");
+    }
 }
 
 #[tokio::test]
