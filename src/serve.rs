@@ -57,7 +57,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(config.projections())
         .with_context(|| format!("{} can't be made", config.projections().display()))?;
     let stores = Stores::open(&config.urls())?;
-    let context = projectors::Context { log: log.clone(), log_id, keyring, stores: stores.clone(), clock: clock.clone() };
+    let context = projectors::Context {
+        log: log.clone(),
+        log_id,
+        keyring,
+        stores: stores.clone(),
+        clock: clock.clone(),
+    };
     let mut projecting = projectors::start(&context, &stopping);
 
     let tokens = Arc::new(Tokens::new(executor.keyring()));

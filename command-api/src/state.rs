@@ -12,8 +12,8 @@ use domain::ids::{PersonId, uuid_v7};
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use serde::Serialize;
-use stores::{Port, Progress};
 use stores::sessions::Sessions;
+use stores::{Port, Progress};
 use uuid::Uuid;
 
 use crate::asking::{Anyone, Signed};

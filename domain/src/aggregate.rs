@@ -228,7 +228,8 @@ macro_rules! any {
 }
 
 /// What the states of several aggregates are made of.
-const SHARED: &str = concat!(include_str!("ids.rs"), include_str!("personal.rs"), include_str!("timestamp.rs"));
+const SHARED: &str =
+    concat!(include_str!("ids.rs"), include_str!("personal.rs"), include_str!("timestamp.rs"));
 
 /// FNV-1a over `sources`: it tells versions of our own files apart and withstands nobody.
 const fn fingerprint(sources: &[&str]) -> u64 {

@@ -10,8 +10,8 @@ use domain::caller::Caller;
 use domain::ids::SessionId;
 use domain::session::Session;
 use domain::{Problem, Timestamp};
-use stores::{Port, Progress};
 use stores::sessions::{SessionState, Sessions};
+use stores::{Port, Progress};
 use tokio::sync::watch;
 use tokio::time::Instant;
 

@@ -274,4 +274,3 @@ fn unavailable(error: LogError) -> Problem {
     tracing::warn!(%error, "the log can't be read");
     Problem::new(Kind::Unavailable)
 }
-

@@ -181,8 +181,11 @@ impl Stack {
             passwords: Passwords::new(options.hashing, entropy.clone()).expect("good parameters"),
             throttle: options.throttle,
             registration: options.registration,
-            sessions: stores::resolver::sessions(&format!("sqlite:{}", folder.path().join("sessions").display()))
-                .expect("a store"),
+            sessions: stores::resolver::sessions(&format!(
+                "sqlite:{}",
+                folder.path().join("sessions").display()
+            ))
+            .expect("a store"),
             progress,
             entropy,
         };

@@ -86,7 +86,8 @@ async fn quoted(
         }
     }
     for (chat_id, numbers) in missing {
-        let found = state.stores.timeline.serving().messages_by_number(chat_id, &numbers).await.map_err(of_store)?;
+        let found =
+            state.stores.timeline.serving().messages_by_number(chat_id, &numbers).await.map_err(of_store)?;
         quoted.extend(found.into_iter().map(|row| ((chat_id, row.number), row)));
     }
     Ok(quoted)
