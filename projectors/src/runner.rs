@@ -28,8 +28,10 @@ use crate::{Context, Pace};
 const BATCH: u64 = 1_000;
 /// The checkpoint stays unwritten no longer than this once the log is quiet.
 const QUIET: Duration = Duration::from_secs(5);
-/// Between two batches: under load they are fewer and larger, and cost their commit once.
-const PAUSE: Duration = Duration::from_millis(3);
+/// After a batch the next is waited for, for so long an event that it had and no longer than the
+/// most: under load batches are fewer and larger, and cost their commit once.
+const PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// Of a generation that is not served yet: a rebuild gives up rather than keep the served one
 /// waiting.
 pub(crate) const ATTEMPTS: u32 = 3;
@@ -112,10 +114,9 @@ impl<P: Projection> Runner<P> {
         loop {
             match self.next(&mut hands, pause).await {
                 Event::Read(page) => {
-                    // One that is full has others behind it.
-                    let full = matches!(&page, Ok(Some(page)) if page.position - page.after >= BATCH);
+                    let rest = rest_after(&page);
                     self.read(&mut hands, page).await?;
-                    pause = Instant::now() + if full { Duration::ZERO } else { PAUSE };
+                    pause = Instant::now() + rest;
                 }
                 Event::Asked(order) => self.answer(&mut hands, order).await?,
                 Event::Came(came) => self.came(&mut hands, came).await?,
@@ -404,6 +405,17 @@ fn waiting<'a>(sheet: &'a Sheet, projection: &'static str) -> impl Fn(Option<&st
             tracing::info!(projection, "a projection goes on");
             sheet.note(|facts| facts.health = before.clone());
         }
+    }
+}
+
+/// How long to wait after a batch. One that is full has others behind it.
+fn rest_after(page: &Result<Option<Page>, Halt>) -> Duration {
+    match page {
+        Ok(Some(page)) if page.position - page.after < BATCH => {
+            let events = u32::try_from(page.position - page.after).unwrap_or(u32::MAX);
+            PAUSE.saturating_mul(events).min(LONGEST_PAUSE)
+        }
+        _ => Duration::ZERO,
     }
 }
 

@@ -29,8 +29,11 @@ const STATEMENTS: usize = 64;
 const ROWS: &str = "rows.db";
 /// KiB, where negative. Small: the system caches the file anyway.
 const CACHE: i64 = -1024;
-/// The WAL is folded once it has so many pages of 4 KiB.
-const WAL_PAGES: i64 = 1_000;
+/// Of the writer, which comes back to the same pages.
+const WRITER_CACHE: i64 = -4096;
+/// The WAL is folded once it has so many pages of 4 KiB. Rarely: a page that is written often is
+/// then folded once.
+const WAL_PAGES: i64 = 4_000;
 const LOAD_WAL_PAGES: i64 = 20_000;
 
 const INDEXES: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
@@ -113,7 +116,9 @@ impl Sqlite {
         let indexes: u64 = tx.query_row(INDEXES, [], |row| row.get(0))?;
         tx.commit()?;
         if indexes == 0 {
-            load_form(&writer)?;
+            load_form(&writer)?
+        } else {
+            serving_form(&writer)?
         }
         Ok(Self(Arc::new(Inner {
             path,
@@ -132,10 +137,10 @@ impl Sqlite {
         self.blocking(move |inner| inner.read(act)).await
     }
 
-    /// Runs `act` on one snapshot, on the caller's thread: for a row by its key, which takes less
-    /// time than going to another thread and back. A reader never waits for the writer.
-    pub fn read_here<T>(&self, act: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        self.0.noting(|inner| inner.read(act))
+    /// Runs one statement on the caller's thread: for a row by its key, which takes less time than
+    /// going to another thread and back. A reader never waits for the writer.
+    pub fn read_here<T>(&self, act: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.0.noting(|inner| inner.reading(|reader| act(reader)))
     }
 
     /// Writes a batch: its changes by `apply`, what is parked, and the checkpoint, all or nothing.
@@ -276,15 +281,24 @@ impl Inner {
         done
     }
 
+    /// Runs `act` on one snapshot.
     fn read<T>(&self, act: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.reading(|reader| {
+            let tx = reader.transaction()?;
+            let found = act(&tx)?;
+            tx.finish()?;
+            Ok(found)
+        })
+    }
+
+    /// Lends a reader, and keeps it for the next unless something failed.
+    fn reading<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match idle {
             Some(reader) => reader,
             None => self.reader()?,
         };
-        let tx = reader.transaction()?;
-        let found = act(&tx)?;
-        tx.finish()?;
+        let found = act(&mut reader)?;
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < IDLE_READERS {
             readers.push(reader);
@@ -315,7 +329,7 @@ fn load_form(writer: &Connection) -> Result<()> {
 }
 
 fn serving_form(writer: &Connection) -> Result<()> {
-    writer.pragma_update(None, "cache_size", CACHE)?;
+    writer.pragma_update(None, "cache_size", WRITER_CACHE)?;
     writer.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     Ok(())
 }
