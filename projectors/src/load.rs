@@ -45,12 +45,17 @@ pub(crate) async fn load<P: Projection>(
     // Dropped with this future, and so stopped.
     let mut tasks = JoinSet::new();
     let mut pages = read(&mut tasks, log.clone(), carrier.position(), pace, P::READS);
+    let mut chunk = None;
     loop {
         let end = head.borrow().position;
         if end.saturating_sub(carrier.position()) <= pace.near {
             return Ok(());
         }
-        let Some(chunk) = next_chunk(&mut pages, pace).await? else {
+        let whole = match chunk.take() {
+            Some(whole) => Some(whole),
+            None => next_chunk(&mut pages, pace).await?,
+        };
+        let Some(whole) = whole else {
             // The reader has met the end of the log, or a head that is ahead of what can be read.
             if empty == EMPTY_ROUNDS {
                 let (position, end) = (carrier.position(), end);
@@ -62,8 +67,11 @@ pub(crate) async fn load<P: Projection>(
             pages = read(&mut tasks, log.clone(), carrier.position(), pace, P::READS);
             continue;
         };
-        let applied = patiently(ATTEMPTS, |_| (), || carrier.apply(&chunk)).await?;
-        carrier.advance(applied);
+        // The next is put together while this one is written.
+        let applying = patiently(ATTEMPTS, |_| (), || carrier.apply(&whole));
+        let (applied, next) = tokio::join!(applying, next_chunk(&mut pages, pace));
+        carrier.advance(applied?);
+        chunk = next?;
         empty = 0;
         loaded(carrier.position(), end);
     }
