@@ -21,10 +21,6 @@ use clap::{CommandFactory, FromArgMatches};
 use commands::Ended;
 use config::{Cli, Command};
 
-/// A command is a hundred small allocations on many threads, which is this one's case.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What still blocks a thread then is left: every engine bears being killed.
 const LEAVING: Duration = Duration::from_millis(500);
 

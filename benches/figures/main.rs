@@ -35,10 +35,6 @@ use crate::postgres::Server;
 use crate::table::{Row, Table};
 use crate::texts::Texts;
 
-/// As the product has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures, and prints one table.
 #[derive(Debug, Parser)]
 #[command(name = "figures")]
