@@ -92,6 +92,10 @@ pub enum Found {
 #[error("the key store failed: {0}")]
 pub struct StoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError(error.into())
+}
+
 /// Keeps wrapped keys. Calls block for the time of a durable write at most; whatever changes
 /// something is durable when it returns.
 pub trait KeyStore: Send + Sync {

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use self::nodes::Lease;
 use super::{
     Forget, Found, Identity, KeyId, KeyStore, StoreError, WrappedKek, WrappedKey, WrappedSecret, blocking,
+    failed,
 };
 use crate::postgres::{PATIENCE, connect, connect_to_write, explain, options};
 
@@ -50,10 +51,6 @@ impl std::fmt::Debug for PostgresKeyStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PostgresKeyStore")
     }
-}
-
-fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError(error.into())
 }
 
 impl From<sqlx::Error> for StoreError {

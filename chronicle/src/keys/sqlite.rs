@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::{Found, Identity, KeyId, KeyStore, StoreError, WrappedKek, WrappedKey, WrappedSecret};
+use super::{Found, Identity, KeyId, KeyStore, StoreError, WrappedKek, WrappedKey, WrappedSecret, failed};
 
 /// Each migration's number is its index plus one, kept in `user_version`.
 const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/keys/0001_keys.sql")];
@@ -20,10 +20,6 @@ impl std::fmt::Debug for SqliteKeyStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SqliteKeyStore")
     }
-}
-
-fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError(error.into())
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -75,13 +75,7 @@ impl World {
         let data: PathBuf = self.folder.path().join(name);
         std::fs::create_dir_all(&data).expect("a folder");
         let stores = Stores::open(&Urls::embedded(&data)).expect("stores");
-        Context {
-            log: self.log.clone(),
-            log_id: self.log_id,
-            keyring: self.keyring.clone(),
-            stores,
-            clock: Arc::new(Frozen),
-        }
+        self.over(stores)
     }
 
     /// As [`Self::open`], once whoever had them open has let go (of tantivy's lock, last).
@@ -96,6 +90,10 @@ impl World {
             }
         };
         let stores = tokio::time::timeout(PATIENCE, opened).await.expect("they let go in time");
+        self.over(stores)
+    }
+
+    fn over(&self, stores: Stores) -> Context {
         Context {
             log: self.log.clone(),
             log_id: self.log_id,
