@@ -31,6 +31,6 @@ fn complaint(status: &Status, head: u64) -> Option<String> {
         Health::Superseded => Some(format!("{name} is written by another process\n")),
         _ if shown < head => Some(format!("{name} shows {shown} of {head}\n")),
         Health::Waiting { .. } => Some(format!("{name} waits for its engines\n")),
-        Health::Running => None,
+        Health::Running | Health::StandingBy => None,
     }
 }

@@ -29,6 +29,8 @@ pub struct House {
     pub log: Arc<dyn Log>,
     pub log_id: Uuid,
     pub keyring: Keyring,
+    /// The folder's own name among the processes that share engines.
+    pub node: Uuid,
     /// The log's file, where it is one.
     file: Option<Arc<SqliteLog>>,
     _lock: File,
@@ -98,7 +100,8 @@ impl House {
         if log_id != keyring.log_id() {
             bail!("the key store is of log {}, and this is log {log_id}", keyring.log_id());
         }
-        Ok(Self { log, log_id, keyring, file, _lock: lock })
+        let node = node(&data.join("node"), || crate::machine::new_id(&**clock, &*entropy))?;
+        Ok(Self { log, log_id, keyring, node, file, _lock: lock })
     }
 
     /// Leaves the folder in order: the log is one file again. Once nobody appends any more.
@@ -122,6 +125,19 @@ async fn refuse_keys_beside(log: &PostgresLog, config: &Config) -> anyhow::Resul
         );
     }
     Ok(())
+}
+
+/// The name in `file`, which is made where there is none. One that was lost costs some seconds of
+/// waiting for a holder of leases that is no more.
+fn node(file: &Path, new: impl FnOnce() -> Uuid) -> anyhow::Result<Uuid> {
+    let known = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let node = new();
+    std::fs::write(file, format!("{node}\n"))
+        .with_context(|| format!("{} can't be written", file.display()))?;
+    Ok(node)
 }
 
 fn has_content(file: &Path) -> bool {

@@ -56,13 +56,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     std::fs::create_dir_all(config.projections())
         .with_context(|| format!("{} can't be made", config.projections().display()))?;
-    let stores = Stores::open(&config.urls())?;
+    let stores = Stores::open(&config.urls()).await?;
     let context = projectors::Context {
         log: log.clone(),
         log_id,
         keyring,
         stores: stores.clone(),
         clock: clock.clone(),
+        node: house.node,
     };
     let mut projecting = projectors::start(&context, &stopping);
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use chronicle::log::Log;
 use domain::aggregate::{Kind, StreamId};
-use stores::{Batch, Checkpoint, Generation, Parked, Parking, ReadModel};
+use stores::{Batch, Checkpoint, Generation, Parked, Parking, ReadModel, StoreError};
+
+use tokio::time::Instant;
 
 use crate::desk::Retried;
 use crate::halt::{Fault, Halt};
@@ -30,6 +32,8 @@ pub(crate) struct Carrier<P: Projection> {
     /// What the rows show, in memory; the engine's own may lag while nothing changed.
     pub shown: Checkpoint,
     written: u64,
+    /// Since when the engine's own checkpoint lags.
+    unwritten_since: Option<Instant>,
     pub parked: BTreeMap<String, Parked>,
 }
 
@@ -50,7 +54,7 @@ impl<P: Projection> Carrier<P> {
         let parked = model.parked().await?;
         let parked = parked.into_iter().map(|parked| (parked.stream.clone(), parked)).collect();
         let (written, projection) = (checkpoint.position, make(model.clone()));
-        Ok(Self { number, model, projection, shown: checkpoint, written, parked })
+        Ok(Self { number, model, projection, shown: checkpoint, written, unwritten_since: None, parked })
     }
 
     pub fn position(&self) -> u64 {
@@ -85,7 +89,8 @@ impl<P: Projection> Carrier<P> {
             Checkpoint { position: page.position, event_id: Some(page.event_id), ..self.shown.clone() };
         let wrote = !changes.is_empty() || !parking.is_empty() || page.position - self.written >= UNWRITTEN;
         if wrote {
-            self.model.put(Arc::new(Batch { changes, parking, checkpoint: checkpoint.clone() })).await?;
+            let (checkpoint, follows) = (checkpoint.clone(), Some(self.written));
+            self.model.put(Arc::new(Batch { changes, parking, checkpoint, follows })).await?;
         }
         Ok(Applied { checkpoint, parked, wrote })
     }
@@ -134,27 +139,49 @@ impl<P: Projection> Carrier<P> {
     }
 
     pub fn advance(&mut self, applied: Applied) {
-        if applied.wrote {
-            self.written = applied.checkpoint.position;
-        }
         self.shown = applied.checkpoint;
+        if applied.wrote {
+            self.checkpoint_written();
+        } else {
+            self.unwritten_since.get_or_insert_with(Instant::now);
+        }
         if let Some(parked) = applied.parked {
             self.parked = parked;
         }
     }
 
-    /// Whether the engine's own checkpoint lags.
-    pub fn is_unwritten(&self) -> bool {
-        self.written < self.shown.position
+    /// Since when the engine's own checkpoint lags; `None` if it doesn't.
+    pub fn unwritten_since(&self) -> Option<Instant> {
+        self.unwritten_since
+    }
+
+    /// Looks whether the engine still has what was written.
+    ///
+    /// # Errors
+    /// Another writer has taken over, or the rows are not where they were left.
+    pub async fn look(&self) -> Result<(), Fault> {
+        let (mine, held) = (&self.shown, self.model.checkpoint().await?);
+        let (epoch, position) = held.map_or((mine.epoch, 0), |held| (held.epoch, held.position));
+        if epoch != mine.epoch {
+            return Err(StoreError::StaleEpoch { mine: mine.epoch, theirs: epoch }.into());
+        }
+        if position != self.written {
+            let (engine, expected) = (P::NAME, self.written);
+            return Err(StoreError::WentBack { engine, expected, held: position }.into());
+        }
+        Ok(())
     }
 
     /// Writes the checkpoint alone.
     pub async fn write_checkpoint(&self) -> Result<(), Fault> {
-        Ok(self.model.write(Vec::new(), self.shown.clone()).await?)
+        let (checkpoint, follows) = (self.shown.clone(), Some(self.written));
+        let (changes, parking) = (Vec::new(), Vec::new());
+        Ok(self.model.put(Arc::new(Batch { changes, parking, checkpoint, follows })).await?)
     }
 
     pub fn checkpoint_written(&mut self) {
         self.written = self.shown.position;
+        self.unwritten_since = None;
     }
 
     /// Applies what was passed over of a parked stream, a page in one transaction, and with the last
@@ -177,7 +204,8 @@ impl<P: Projection> Carrier<P> {
                 Some(next) => Parking::Park(next.clone()),
                 None => Parking::Unpark(parked.stream.clone()),
             }];
-            self.model.put(Arc::new(Batch { changes, parking, checkpoint: self.shown.clone() })).await?;
+            let (checkpoint, follows) = (self.shown.clone(), Some(self.written));
+            self.model.put(Arc::new(Batch { changes, parking, checkpoint, follows })).await?;
             self.checkpoint_written();
             events += entries.len() as u64;
             match next {

@@ -27,6 +27,9 @@ pub enum Health {
     Halted {
         why: String,
     },
+    /// Another process writes these rows, which are read here; this one takes over should that one
+    /// fall silent.
+    StandingBy,
     /// Another process writes these rows now.
     Superseded,
 }
@@ -241,7 +244,7 @@ impl Projections {
             name: name.to_owned(),
             known: self.places.iter().map(|place| place.name.to_owned()).collect(),
         })?;
-        if place.sheet.note(|facts| facts.health == Health::Superseded) {
+        if place.sheet.note(|facts| matches!(facts.health, Health::Superseded | Health::StandingBy)) {
             return Err(Refusal::Superseded { name: name.to_owned() });
         }
         let (reply, answer) = oneshot::channel();
@@ -254,7 +257,7 @@ impl Projections {
             Err(_elapsed) => {
                 let why = match place.sheet.note(|facts| facts.health.clone()) {
                     Health::Waiting { why } | Health::Halted { why } => why,
-                    Health::Running | Health::Superseded => "it is busy".to_owned(),
+                    Health::Running | Health::Superseded | Health::StandingBy => "it is busy".to_owned(),
                 };
                 Err(Refusal::Busy { name: name.to_owned(), why })
             }

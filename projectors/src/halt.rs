@@ -46,6 +46,11 @@ impl Halt {
     pub fn is_superseded(&self) -> bool {
         matches!(self, Self::Store(StoreError::StaleEpoch { .. }))
     }
+
+    /// Whether the rows must be taken over anew: the engine has others than it was given.
+    pub fn went_back(&self) -> bool {
+        matches!(self, Self::Store(StoreError::WentBack { .. }))
+    }
 }
 
 /// What may pass, and what must not be passed over.

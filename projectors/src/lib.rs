@@ -8,6 +8,7 @@ mod carrier;
 pub mod desk;
 pub mod directory;
 mod halt;
+mod lease;
 pub mod live;
 mod load;
 mod orders;
@@ -55,6 +56,9 @@ pub struct Context {
     pub stores: Stores,
     /// For how old what is not shown is; no row is made by it.
     pub clock: Arc<dyn Clock>,
+    /// Who this is to other processes on the same engines: the data folder's own, so that a process
+    /// that was killed is succeeded by the next one on its folder at once.
+    pub node: Uuid,
 }
 
 /// How generations are built and left.
@@ -118,6 +122,7 @@ impl Running {
             pace: self.pace,
             sheet: sheet.clone(),
             orders: inbox,
+            held: None,
         };
         let run = tokio::spawn(runner.run(self.stop.clone()));
         let run = AbortOnDrop::new(run);

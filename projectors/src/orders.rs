@@ -139,7 +139,9 @@ impl<P: Projection> Runner<P> {
         let Some(serving) = &mut hands.serving else {
             let why = match self.sheet.note(|facts| facts.health.clone()) {
                 Health::Halted { why } | Health::Waiting { why } => why,
-                Health::Running | Health::Superseded => "its rows are not fed".to_owned(),
+                Health::Running | Health::Superseded | Health::StandingBy => {
+                    "its rows are not fed".to_owned()
+                }
             };
             return Ok(Err(Refusal::Busy { name, why }));
         };

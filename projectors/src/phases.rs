@@ -18,6 +18,7 @@ impl<P: Projection> Runner<P> {
             }
             match patiently(ATTEMPTS, |_| (), || next.write_checkpoint()).await {
                 Ok(()) => next.checkpoint_written(),
+                Err(halt) if halt.went_back() => return Err(halt),
                 Err(halt) => return self.fail(hands, &halt.to_string(), Vec::new()).await,
             }
             // Rows that cannot be written any more stop here, and have nothing to say against others.
@@ -49,6 +50,7 @@ impl<P: Projection> Runner<P> {
     pub(crate) async fn came(&mut self, hands: &mut Hands<P>, came: Came<P>) -> Result<(), Halt> {
         match came {
             Came::Loaded(Ok(next)) => self.loaded(hands, next).await,
+            Came::Loaded(Err(halt)) if halt.went_back() => Err(halt),
             Came::Loaded(Err(halt)) | Came::Compared(Err(halt)) => {
                 self.fail(hands, &halt.to_string(), Vec::new()).await
             }

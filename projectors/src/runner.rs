@@ -14,10 +14,13 @@ use stores::{Checkpoint, Port, ReadModel};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle as AbortOnDrop;
+use uuid::Uuid;
 
 use crate::carrier::Carrier;
 use crate::desk::{Health, Order, Sheet};
 use crate::halt::{Fault, Halt, patiently};
+use crate::lease::beating;
 use crate::load::load;
 use crate::page::Page;
 use crate::projection::Projection;
@@ -28,6 +31,10 @@ use crate::{Context, Pace};
 const BATCH: u64 = 1_000;
 /// The checkpoint stays unwritten no longer than this once the log is quiet.
 const QUIET: Duration = Duration::from_secs(5);
+/// The same where other processes read how far the rows are.
+const QUIET_SHARED: Duration = Duration::from_millis(250);
+/// Between looks at an engine that several processes share, or that may be restored under us.
+const LOOK: Duration = Duration::from_secs(2);
 /// After a batch the next is waited for, for so long an event that it had and no longer than the
 /// most: under load batches are fewer and larger, and cost their commit once.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -47,6 +54,8 @@ pub(crate) struct Runner<P: Projection> {
     pub pace: Pace,
     pub sheet: Sheet,
     pub orders: mpsc::Receiver<Order>,
+    /// The epoch of the lease, while it is held.
+    pub held: Option<u64>,
 }
 
 /// What a runner has in its hands.
@@ -62,6 +71,9 @@ pub(crate) struct Hands<P: Projection> {
     /// When, and how often it was.
     pub again: Option<Instant>,
     pub begun_again: u32,
+    /// When the engine is to be looked at, where others may change what it has.
+    look: Option<Instant>,
+    _beating: Option<AbortOnDrop<()>>,
 }
 
 /// The generation that was served before.
@@ -79,6 +91,7 @@ enum Event<P: Projection> {
     GraceEnded,
     Again,
     Quiet,
+    Look,
     Closed,
 }
 
@@ -91,6 +104,11 @@ impl<P: Projection> Runner<P> {
         let ended = tokio::select! {
             ended = self.work() => ended,
             () = stop.cancelled() => {
+                if let Some(epoch) = self.held
+                    && let Err(error) = self.port.shelf().let_go(epoch).await
+                {
+                    tracing::warn!(projection = P::NAME, %error, "whoever stands by has to wait for silence");
+                }
                 if let Err(error) = self.port.serving().settle().await {
                     tracing::warn!(projection = P::NAME, %error, "its files are not left in order");
                 }
@@ -109,6 +127,31 @@ impl<P: Projection> Runner<P> {
     }
 
     async fn work(&mut self) -> Result<(), Halt> {
+        let shared = self.port.shelf().is_shared();
+        let mut own = self.context.node;
+        loop {
+            if shared {
+                self.held = None;
+                self.stand_by(own).await?;
+                // Whoever supersedes this process is alive, whatever it calls itself.
+                own = Uuid::nil();
+            }
+            match self.carry().await {
+                Err(halt) if halt.went_back() => {
+                    tracing::warn!(projection = P::NAME, %halt, "a projection goes on from what its engine has");
+                    tokio::time::sleep(QUIET_SHARED).await;
+                    own = self.context.node;
+                }
+                Err(halt) if shared && halt.is_superseded() => {
+                    tracing::warn!(projection = P::NAME, %halt, "a projection stands by");
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Feeds the rows until another writer takes over, or they have to be taken over anew.
+    async fn carry(&mut self) -> Result<(), Halt> {
         let mut hands = self.begin().await?;
         let mut pause = Instant::now();
         loop {
@@ -123,6 +166,7 @@ impl<P: Projection> Runner<P> {
                 Event::GraceEnded => self.drop_previous(&mut hands).await?,
                 Event::Again => self.begin_again(&mut hands).await?,
                 Event::Quiet => self.write_checkpoint(&mut hands).await?,
+                Event::Look => self.look(&mut hands).await?,
                 // A head that nobody moves any more belongs to a log that is being closed.
                 Event::Closed => return Ok(()),
             }
@@ -131,8 +175,9 @@ impl<P: Projection> Runner<P> {
     }
 
     async fn next(&mut self, hands: &mut Hands<P>, pause: Instant) -> Event<P> {
-        let Hands { serving, rebuild, previous, again, .. } = hands;
-        let unwritten = serving.as_ref().is_some_and(Carrier::is_unwritten);
+        let Hands { serving, rebuild, previous, again, look, .. } = hands;
+        let quiet = if look.is_some() { QUIET_SHARED } else { QUIET };
+        let quiet = serving.as_ref().and_then(Carrier::unwritten_since).map(|since| since + quiet);
         let grace = previous.as_ref().map(|previous| previous.until);
         let mut positions: Vec<u64> = Vec::new();
         positions.extend(serving.as_ref().map(Carrier::position));
@@ -150,15 +195,17 @@ impl<P: Projection> Runner<P> {
             came = comes => Event::Came(came),
             () = until(grace) => Event::GraceEnded,
             () = until(*again) => Event::Again,
+            () = until(quiet) => Event::Quiet,
+            () = until(*look) => Event::Look,
             event = read_next(&self.context, waiting(&self.sheet, P::NAME), &positions, pause) => event,
-            () = tokio::time::sleep(QUIET), if unwritten => Event::Quiet,
         }
     }
 
     /// Takes everything over and checks that it is of this log and this code.
     async fn begin(&mut self) -> Result<Hands<P>, Halt> {
-        let fresh = self.fresh();
-        let held = self.patiently(|| self.port.shelf().take_over(fresh.clone())).await?;
+        let (fresh, node) = (self.fresh(), self.context.node);
+        let held = self.patiently(|| self.port.shelf().take_over(node, fresh.clone())).await?;
+        self.held = Some(held.epoch);
         self.sheet.note(|facts| (facts.generation, facts.epoch) = (held.number, held.epoch));
         let serving = match held.serving {
             Ok(serving) => {
@@ -181,6 +228,8 @@ impl<P: Projection> Runner<P> {
             stale,
             again: None,
             begun_again: 0,
+            look: self.port.shelf().is_shared().then(|| Instant::now() + LOOK),
+            _beating: beating(&self.port, held.epoch),
         };
         match (serving, checked) {
             (Err(halt), _) | (_, Err(halt)) => self.halt(&halt),
@@ -268,6 +317,7 @@ impl<P: Projection> Runner<P> {
             };
             match patiently(attempts, told, || next.apply(&page)).await {
                 Ok(applied) => next.advance(applied),
+                Err(halt) if halt.went_back() => return Err(halt),
                 Err(halt) => self.fail(hands, &halt.to_string(), Vec::new()).await?,
             }
         }
@@ -318,6 +368,19 @@ impl<P: Projection> Runner<P> {
         Ok(())
     }
 
+    /// Looks whether the engine still has what was written, and no other writer.
+    async fn look(&self, hands: &mut Hands<P>) -> Result<(), Halt> {
+        hands.look = Some(Instant::now() + LOOK);
+        let Some(carrier) = &hands.serving else { return Ok(()) };
+        match self.patiently(|| carrier.look()).await {
+            Ok(()) => Ok(()),
+            Err(halt) => {
+                hands.serving = None;
+                self.stopped(halt)
+            }
+        }
+    }
+
     /// One history: the rows are not ahead of the log and remember what the log has.
     async fn check_history(&self, held: &Checkpoint) -> Result<(), Halt> {
         let log = &*self.context.log;
@@ -351,9 +414,9 @@ impl<P: Projection> Runner<P> {
         .await
     }
 
-    /// Gives way to another writer; anything else stops the feed of the served rows alone.
+    /// Gives way to another writer, and goes back with its engine; anything else stops the feed of the served rows alone.
     pub(crate) fn stopped(&self, halt: Halt) -> Result<(), Halt> {
-        if halt.is_superseded() {
+        if halt.is_superseded() || halt.went_back() {
             return Err(halt);
         }
         self.halt(&halt);

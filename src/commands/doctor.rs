@@ -153,9 +153,9 @@ async fn projections(config: &Config, serves: bool, found: &mut Findings) {
             Err(error) => found.problem("projections", format!("{error:#}"), "see the log of letopis"),
         }
     }
-    for (name, url) in inspect::ports(config) {
-        let name = format!("projection {name}");
-        match peek(&url) {
+    for (port, url) in inspect::ports(config) {
+        let name = format!("projection {port}");
+        match peek(port, &url).await {
             Ok(None) => found.ok(&name, "not built yet, or kept elsewhere; the next start reads it"),
             Ok(Some(peeked)) => {
                 let position = peeked.checkpoint.map_or(0, |checkpoint| checkpoint.position);
@@ -199,6 +199,6 @@ fn told(status: &projectors::Status, found: &mut Findings) {
         Health::Running if !status.parked.is_empty() => {
             found.warn(&name, format!("{said}, {} streams parked", status.parked.len()), PARKED);
         }
-        Health::Running => found.ok(&name, said),
+        Health::Running | Health::StandingBy => found.ok(&name, said),
     }
 }

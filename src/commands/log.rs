@@ -103,7 +103,7 @@ fn keys(config: &Config, log_id: Option<Uuid>) -> (Option<Keyring>, Check) {
 async fn checkpoints(config: &Config, log: &mut dyn Source, log_id: Option<Uuid>) -> anyhow::Result<Check> {
     let (mut faults, mut looked_at) = (Faults::default(), Vec::new());
     for (name, url) in inspect::ports(config) {
-        let held = match peek(&url) {
+        let held = match peek(name, &url).await {
             Ok(None) => continue,
             Ok(Some(peeked)) => peeked.checkpoint,
             Err(error) => {

@@ -137,10 +137,10 @@ impl Offline {
         let (log, log_id, keyring) = (house.log.clone(), house.log_id, house.keyring.clone());
         std::fs::create_dir_all(config.projections())
             .with_context(|| format!("{} can't be made", config.projections().display()))?;
-        let stores = Stores::open(&config.urls())?;
+        let stores = Stores::open(&config.urls()).await?;
         let stop = CancellationToken::new();
         let head = log.watch();
-        let context = projectors::Context { log, log_id, keyring, stores, clock };
+        let context = projectors::Context { log, log_id, keyring, stores, clock, node: house.node };
         let running = projectors::start(&context, &stop);
         let who = Who {
             pid: std::process::id(),

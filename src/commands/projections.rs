@@ -90,7 +90,9 @@ async fn status(worker: &Worker, json: bool) -> anyhow::Result<Ended> {
             details(it)?;
         }
     }
-    let good = all.iter().all(|it| it.health == Health::Running && it.parked.is_empty());
+    let good = all
+        .iter()
+        .all(|it| matches!(it.health, Health::Running | Health::StandingBy) && it.parked.is_empty());
     Ok(if good { Ended::Well } else { Ended::Badly })
 }
 
@@ -116,6 +118,7 @@ pub(super) fn health(health: &Health) -> (&'static str, Option<String>) {
         Health::Running => ("running", None),
         Health::Waiting { why } => ("waiting", Some(format!("waits for its engine: {why}"))),
         Health::Halted { why } => ("halted", Some(format!("halted: {why}"))),
+        Health::StandingBy => ("standing by", None),
         Health::Superseded => ("superseded", Some("another process writes these rows now".to_owned())),
     }
 }

@@ -36,15 +36,25 @@ impl Checkpoint {
         Self { epoch, ..held.unwrap_or(fresh) }
     }
 
-    /// Refuses this checkpoint where `held` belongs to a newer writer.
+    /// Refuses this checkpoint where `held` belongs to another writer, or is not at the position
+    /// that it `follows`.
     ///
     /// # Errors
-    /// [`StoreError::StaleEpoch`]
-    pub(crate) fn supersedes(&self, held: Option<&Self>) -> Result<()> {
-        match held {
-            Some(held) if held.epoch > self.epoch => {
-                Err(StoreError::StaleEpoch { mine: self.epoch, theirs: held.epoch })
-            }
+    /// [`StoreError::StaleEpoch`], [`StoreError::WentBack`]
+    pub(crate) fn supersedes(
+        &self,
+        engine: &'static str,
+        held: Option<&Self>,
+        follows: Option<u64>,
+    ) -> Result<()> {
+        if let Some(held) = held
+            && held.epoch != self.epoch
+        {
+            return Err(StoreError::StaleEpoch { mine: self.epoch, theirs: held.epoch });
+        }
+        let held = held.map_or(0, |held| held.position);
+        match follows {
+            Some(expected) if expected != held => Err(StoreError::WentBack { engine, expected, held }),
             _ => Ok(()),
         }
     }

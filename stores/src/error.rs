@@ -6,6 +6,10 @@ pub enum StoreError {
     /// Another writer has taken over; this one must stop.
     #[error("a writer of epoch {theirs} has taken over from epoch {mine}")]
     StaleEpoch { mine: u64, theirs: u64 },
+    /// The rows are not where their writer left them: the engine has lost some, or was restored from
+    /// an older copy. Whoever takes them over anew goes on from what is there.
+    #[error("{engine}: the rows were left at position {expected}, and are at {held}")]
+    WentBack { engine: &'static str, expected: u64, held: u64 },
     /// The engine did not answer as it should; trying again may help.
     #[error("{engine}: {message}")]
     Engine { engine: &'static str, message: String },

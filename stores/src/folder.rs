@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::Checkpoint;
 use crate::error::{Result, StoreError};
@@ -246,7 +247,7 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Folder<M> {
         self.now().model
     }
 
-    async fn take_over(&self, fresh: Checkpoint) -> Result<Held<M>> {
+    async fn take_over(&self, _holder: Uuid, fresh: Checkpoint) -> Result<Held<M>> {
         let mut state = self.state.lock().await;
         for number in std::mem::take(&mut state.left) {
             self.remove(number).await?;
@@ -374,7 +375,7 @@ mod tests {
         })
         .expect("opened");
         let fresh = Checkpoint::start(uuid::Uuid::nil(), 1);
-        let epoch = folder.take_over(fresh.clone()).await.expect("taken over").epoch;
+        let epoch = folder.take_over(Uuid::nil(), fresh.clone()).await.expect("taken over").epoch;
         fails.store(true, Ordering::SeqCst);
         let begun = folder.begin(fresh, epoch, Asked::default()).await;
         assert!(begun.is_err(), "the disk is full");

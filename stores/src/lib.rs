@@ -10,12 +10,16 @@
 //! ([`Port::serving`]); its one writer takes it over, begins a new one beside the old, and switches.
 //! A [`ReadModel`] is one generation: it keeps the [`Checkpoint`] of what it shows, and which streams
 //! are parked, in the engine that holds its rows, and moves all in one transaction
-//! ([`ReadModel::put`]). Rows hold the position that last changed them, so what is written again
-//! after a loss changes nothing.
+//! ([`ReadModel::put`]), or the checkpoint last where the engine has none. Rows hold the position
+//! that last changed them, so what is written again after a loss changes nothing.
+//!
+//! Embedded engines lie in a folder that one process has (`folder`); the others are shared, and
+//! their one writer holds a lease in the engine (`shared`).
 
 pub mod checkpoint;
 pub mod directory;
 pub mod error;
+pub mod inspect;
 pub mod live;
 pub mod peek;
 pub mod progress;
@@ -27,6 +31,8 @@ pub mod shelf;
 pub mod timeline;
 
 mod folder;
+mod guard;
+mod shared;
 mod sqlite;
 
 pub use checkpoint::{Checkpoint, Parked};
@@ -34,4 +40,4 @@ pub use error::{Result, StoreError};
 pub use progress::Progress;
 pub use read_model::{Batch, Parking, ReadModel, Sum, Summary, Summing};
 pub use resolver::{Stores, Urls};
-pub use shelf::{Asked, Generation, Held, Port, Shelf};
+pub use shelf::{Asked, Generation, Held, Lease, Port, Shelf};

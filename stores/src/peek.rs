@@ -1,4 +1,4 @@
-//! What the rows of an embedded engine show, read beside whoever writes them: nothing is opened for
+//! What the rows of an engine show, read beside whoever writes them: nothing is opened for
 //! writing, made, or put right.
 
 use std::fs;
@@ -22,11 +22,12 @@ pub struct Peeked {
     pub parked: u64,
 }
 
-/// Looks at the engine of a URL; `None` for one that keeps nothing here, or was not made yet.
+/// Looks at the engine of a port's URL; `None` for one that keeps nothing, or was not made yet.
 ///
 /// # Errors
 /// Rows that can't be read.
-pub fn peek(url: &str) -> Result<Option<Peeked>> {
+pub async fn peek(port: &str, url: &str) -> Result<Option<Peeked>> {
+    let _ = port;
     let Some((scheme, path)) = url.split_once(':') else { return Ok(None) };
     let look = match scheme {
         "sqlite" => sqlite,

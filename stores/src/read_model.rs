@@ -18,6 +18,8 @@ pub struct Batch<C> {
     pub changes: Vec<C>,
     pub parking: Vec<Parking>,
     pub checkpoint: Checkpoint,
+    /// Where the writer left the rows. `None`: wherever they are.
+    pub follows: Option<u64>,
 }
 
 /// A change of what is passed over.
@@ -45,8 +47,9 @@ pub trait ReadModel: Send + Sync + 'static {
     /// Puts changes, what is parked, and the checkpoint in one transaction.
     ///
     /// # Errors
-    /// [`crate::StoreError::StaleEpoch`] where another writer has taken over; nothing is written
-    /// then.
+    /// [`crate::StoreError::StaleEpoch`] where another writer has taken over, and
+    /// [`crate::StoreError::WentBack`] where the rows are not where the batch follows; nothing is
+    /// written then.
     async fn put(&self, batch: Arc<Batch<Self::Change>>) -> Result<()>;
 
     /// [`Self::put`] where nothing is parked.
@@ -54,7 +57,7 @@ pub trait ReadModel: Send + Sync + 'static {
     /// # Errors
     /// As there.
     async fn write(&self, changes: Vec<Self::Change>, checkpoint: Checkpoint) -> Result<()> {
-        self.put(Arc::new(Batch { changes, parking: Vec::new(), checkpoint })).await
+        self.put(Arc::new(Batch { changes, parking: Vec::new(), checkpoint, follows: None })).await
     }
 
     /// The streams that are passed over, by name. None for what keeps nothing; so with the next two.

@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::read_model::ReadModel;
 use crate::search::{Search, TantivySearch};
 use crate::sessions::{Sessions, SqliteSessions};
+use crate::shared::{Engine, Shared};
 use crate::shelf::Port;
 use crate::timeline::{SqliteTimeline, Timeline};
 
@@ -56,13 +57,13 @@ impl Stores {
     ///
     /// # Errors
     /// [`StoreError::Refused`], naming the variable's port, the URL and what to do.
-    pub fn open(urls: &Urls) -> Result<Self> {
+    pub async fn open(urls: &Urls) -> Result<Self> {
         Ok(Self {
-            sessions: sessions(&urls.sessions)?,
-            directory: directory(&urls.directory)?,
-            timeline: timeline(&urls.timeline)?,
-            search: search(&urls.search)?,
-            live: live(&urls.live)?,
+            sessions: sessions(&urls.sessions).await?,
+            directory: directory(&urls.directory).await?,
+            timeline: timeline(&urls.timeline).await?,
+            search: search(&urls.search).await?,
+            live: live(&urls.live).await?,
             progress: Progress::default(),
         })
     }
@@ -72,7 +73,7 @@ impl Stores {
 ///
 /// # Errors
 /// See [`Stores::open`]; so with the others.
-pub fn sessions(url: &str) -> Result<Port<dyn Sessions>> {
+pub async fn sessions(url: &str) -> Result<Port<dyn Sessions>> {
     match scheme(url) {
         ("sqlite", path) => {
             let open = |folder: &Path| Ok(Arc::new(SqliteSessions::open(folder)?) as Arc<dyn Sessions>);
@@ -86,7 +87,7 @@ pub fn sessions(url: &str) -> Result<Port<dyn Sessions>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn directory(url: &str) -> Result<Port<dyn Directory>> {
+pub async fn directory(url: &str) -> Result<Port<dyn Directory>> {
     match scheme(url) {
         ("sqlite", path) => {
             let open = |folder: &Path| Ok(Arc::new(SqliteDirectory::open(folder)?) as Arc<dyn Directory>);
@@ -100,7 +101,7 @@ pub fn directory(url: &str) -> Result<Port<dyn Directory>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn timeline(url: &str) -> Result<Port<dyn Timeline>> {
+pub async fn timeline(url: &str) -> Result<Port<dyn Timeline>> {
     match scheme(url) {
         ("sqlite", path) => {
             let open = |folder: &Path| Ok(Arc::new(SqliteTimeline::open(folder)?) as Arc<dyn Timeline>);
@@ -114,7 +115,7 @@ pub fn timeline(url: &str) -> Result<Port<dyn Timeline>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn search(url: &str) -> Result<Port<dyn Search>> {
+pub async fn search(url: &str) -> Result<Port<dyn Search>> {
     match scheme(url) {
         ("tantivy", path) => {
             let open = |folder: &Path| Ok(Arc::new(TantivySearch::open(folder)?) as Arc<dyn Search>);
@@ -128,7 +129,7 @@ pub fn search(url: &str) -> Result<Port<dyn Search>> {
 ///
 /// # Errors
 /// See [`Stores::open`].
-pub fn live(url: &str) -> Result<Arc<dyn Live>> {
+pub async fn live(url: &str) -> Result<Arc<dyn Live>> {
     match scheme(url) {
         ("memory", "") => Ok(Arc::new(MemoryLive::default())),
         _ => Err(unknown("live", url, "memory:")),
@@ -163,6 +164,34 @@ fn opened<M: ReadModel + ?Sized>(port: &str, url: &str, engine: Result<Folder<M>
             variable(port)
         ))
     })
+}
+
+/// What [`opened`] is to a folder, for an engine on the network.
+fn reached<M, E>(port: &str, url: &str, engine: Result<Shared<M, E>>) -> Result<Port<M>>
+where
+    M: ReadModel + ?Sized,
+    E: Engine<M>,
+{
+    engine.map(Port::new).map_err(|error| unreached(port, url, &error))
+}
+
+/// An engine that does not answer, or not as it must.
+fn unreached(port: &str, url: &str, error: &StoreError) -> StoreError {
+    StoreError::Refused(format!(
+        "{}: the {port} engine at {} cannot be used ({error}): start it, or set the URL right; \
+         letopis doctor looks closer",
+        variable(port),
+        without_secrets(url)
+    ))
+}
+
+/// A URL as it may be shown: without its user and password.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let Ok(mut shown) = url::Url::parse(url) else { return scheme(url).0.to_owned() };
+    // Refused by URLs that cannot have any.
+    let _ = shown.set_password(None);
+    let _ = shown.set_username("");
+    shown.to_string()
 }
 
 fn unknown(port: &str, url: &str, known: &str) -> StoreError {

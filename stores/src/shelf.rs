@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Checkpoint;
 use crate::error::{Result, StoreError};
@@ -37,6 +38,20 @@ pub struct Held<M: ?Sized> {
     pub building: Option<(Generation<M>, Asked)>,
 }
 
+/// Who writes to a port that several processes share, and how far its rows are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    pub epoch: u64,
+    /// Rises while the holder lives.
+    pub beat: u64,
+    /// Nil where nobody holds it.
+    pub holder: Uuid,
+    /// The generation that is served.
+    pub serving: u64,
+    /// Of that generation.
+    pub checkpoint: Option<Checkpoint>,
+}
+
 /// The generations of a port on one engine.
 #[async_trait]
 pub trait Shelf<M: ReadModel + ?Sized>: Send + Sync {
@@ -48,9 +63,36 @@ pub trait Shelf<M: ReadModel + ?Sized>: Send + Sync {
         None
     }
 
-    /// Makes the caller the one writer of every generation; `fresh` is for what has no checkpoint.
-    /// Generations that were left are dropped.
-    async fn take_over(&self, fresh: Checkpoint) -> Result<Held<M>>;
+    /// Whether other processes may write to it too: then one writes, under a lease, and the others
+    /// stand by. What follows up to [`Self::take_over`] is for those.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Looks at the lease, and serves from now on what the engine points to.
+    async fn lease(&self) -> Result<Lease> {
+        Ok(Lease::default())
+    }
+
+    /// Says that the holder of `epoch` lives.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`]: it is not the holder any more.
+    async fn beat(&self, _epoch: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Lets go of the lease, so that whoever stands by need not wait for silence.
+    ///
+    /// # Errors
+    /// As [`Self::beat`].
+    async fn let_go(&self, _epoch: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes the caller, `holder`, the one writer of every generation; `fresh` is for what has no
+    /// checkpoint. Generations that were left are dropped.
+    async fn take_over(&self, holder: Uuid, fresh: Checkpoint) -> Result<Held<M>>;
 
     /// Begins a generation beside the served one, without secondary indexes.
     ///
@@ -124,7 +166,7 @@ impl<M: ReadModel + ?Sized> Shelf<M> for Fixed<M> {
     fn fixed(&self) -> Option<&'static str> {
         Some(self.why)
     }
-    async fn take_over(&self, fresh: Checkpoint) -> Result<Held<M>> {
+    async fn take_over(&self, _holder: Uuid, fresh: Checkpoint) -> Result<Held<M>> {
         let checkpoint = self.model.take_over(fresh).await?;
         let (epoch, number) = (checkpoint.epoch, checkpoint.generation);
         let serving = Ok(Generation { number, model: self.model.clone(), checkpoint });

@@ -150,7 +150,7 @@ impl Sqlite {
         apply: impl FnOnce(&Transaction<'_>, &[C]) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         self.writing(move |tx| {
-            batch.checkpoint.supersedes(read_checkpoint(tx)?.as_ref())?;
+            batch.checkpoint.supersedes("sqlite", read_checkpoint(tx)?.as_ref(), batch.follows)?;
             apply(tx, &batch.changes)?;
             batch.parking.iter().try_for_each(|change| put_parking(tx, change))?;
             put_checkpoint(tx, &batch.checkpoint)

@@ -185,6 +185,7 @@ impl Stack {
                 "sqlite:{}",
                 folder.path().join("sessions").display()
             ))
+            .await
             .expect("a store"),
             progress,
             entropy,

@@ -51,13 +51,13 @@ pub async fn told(context: &Context) -> String {
 #[tokio::test]
 async fn a_replay_from_nothing_tells_what_was_told_step_by_step() {
     let world = World::new();
-    let incremental = Work::begin(world.open("incremental"));
+    let incremental = Work::begin(world.open("incremental").await);
     let mut head = 0;
     for event in a_story() {
         head = world.append(event).await;
         incremental.shows(head).await;
     }
-    let replayed = Work::begin(world.open("replayed"));
+    let replayed = Work::begin(world.open("replayed").await);
     replayed.shows(head).await;
     assert_eq!(told(&replayed.context).await, told(&incremental.context).await);
 }
@@ -66,7 +66,7 @@ async fn a_replay_from_nothing_tells_what_was_told_step_by_step() {
 async fn a_killed_runner_goes_on_where_its_rows_are() {
     let world = World::new();
     let story = a_story();
-    let mut work = Work::begin(world.open("data"));
+    let mut work = Work::begin(world.open("data").await);
     let mut head = 0;
     for (n, event) in story.into_iter().enumerate() {
         head = world.append(event).await;
@@ -77,7 +77,7 @@ async fn a_killed_runner_goes_on_where_its_rows_are() {
         }
     }
     work.shows(head).await;
-    let replayed = Work::begin(world.open("replayed"));
+    let replayed = Work::begin(world.open("replayed").await);
     replayed.shows(head).await;
     assert_eq!(told(&work.context).await, told(&replayed.context).await);
     let held = work.context.stores.directory.serving().checkpoint().await.expect("an answer").expect("it");
@@ -87,7 +87,7 @@ async fn a_killed_runner_goes_on_where_its_rows_are() {
 #[tokio::test]
 async fn only_one_of_two_runners_goes_on() {
     let world = World::new();
-    let context = world.open("data");
+    let context = world.open("data").await;
     let mut first = Work::begin(context.clone());
     first.shows(world.append(created(ANN, "ann", "Ann")).await).await;
     let second = Work::begin(context);
@@ -129,23 +129,23 @@ async fn another_history_is_refused_by_name() {
         ..Checkpoint::start(world.log_id, 1)
     };
 
-    let context = world.open("ahead");
+    let context = world.open("ahead").await;
     remembers(&context, Checkpoint { position: head + 1, ..held.clone() }).await;
     let halt = halts(&context).await;
     assert!(halt.contains(&format!("it shows position {}", head + 1)), "{halt}");
 
-    let context = world.open("other-event");
+    let context = world.open("other-event").await;
     let other = Some(EventId(Uuid::from_u128(7)));
     remembers(&context, Checkpoint { event_id: other, ..held.clone() }).await;
     let halt = halts(&context).await;
     assert!(halt.contains(&format!("at position {head}")) && halt.contains("another history"), "{halt}");
 
-    let context = world.open("other-log");
+    let context = world.open("other-log").await;
     remembers(&context, Checkpoint { log_id: Uuid::from_u128(7), ..held.clone() }).await;
     let halt = halts(&context).await;
     assert!(halt.contains("a replay of log"), "{halt}");
 
-    let context = world.open("same");
+    let context = world.open("same").await;
     remembers(&context, held).await;
     let work = Work::begin(context);
     work.shows(head).await;
@@ -201,7 +201,7 @@ impl Log for Holed {
 async fn a_hole_in_the_log_is_not_passed_over() {
     let world = World::new();
     world.append_all(a_story()).await;
-    let context = Context { log: Arc::new(Holed(world.log.clone(), 12)), ..world.open("data") };
+    let context = Context { log: Arc::new(Holed(world.log.clone(), 12)), ..world.open("data").await };
     let halt = halts(&context).await;
     assert!(halt.contains("position 12 is missing"), "{halt}");
     assert_eq!(context.stores.timeline.serving().message(CHAT, 2).await.expect("an answer"), None);
@@ -258,7 +258,7 @@ impl Projection for OverUnlucky {
 async fn an_engine_that_is_away_is_waited_for_and_nothing_is_skipped() {
     let world = World::new();
     let head = world.append_all([created(ANN, "ann", "Ann"), chat_created(ANN, BOB)]).await;
-    let context = world.open("data");
+    let context = world.open("data").await;
     let unlucky = Unlucky { timeline: context.stores.timeline.serving(), away: AtomicU32::new(3) };
     let port = Port::fixed(Arc::new(unlucky), "it is a test's");
     let stop = CancellationToken::new();
@@ -296,7 +296,7 @@ impl Projection for Newer {
 async fn rows_of_another_code_version_are_made_anew_beside_the_old_ones() {
     let world = World::new();
     let head = world.append_all([created(ANN, "ann", "Ann"), chat_created(ANN, BOB)]).await;
-    let work = Work::of(world.open("data"), Pace::default(), |_| TimelineProjection);
+    let work = Work::of(world.open("data").await, Pace::default(), |_| TimelineProjection);
     work.until("timeline", |status| status.position == head).await;
     let context = work.end().await;
     let head = world.append(sent(ANN, 1, "Hello")).await;

@@ -13,7 +13,7 @@ use crate::world::*;
 #[tokio::test]
 async fn two_people_who_talked_are_told_as_they_were() {
     let world = World::new();
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     work.shows(world.append_all(a_story()).await).await;
     let stores = &work.context.stores;
 
@@ -50,7 +50,7 @@ async fn two_people_who_talked_are_told_as_they_were() {
 #[tokio::test]
 async fn texts_lie_sealed_and_open_from_their_rows() {
     let world = World::new();
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     work.shows(world.append_all(a_story()).await).await;
     let message =
         work.context.stores.timeline.serving().message(CHAT, 2).await.expect("an answer").expect("it");
@@ -84,7 +84,7 @@ async fn whoever_was_erased_leaves_rows_without_a_word_of_them() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
     world.keyring.destroy(&subject_of(BOB)).expect("destroyed");
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     work.shows(head).await;
     let stores = &work.context.stores;
     let bob = stores.directory.serving().persons(&[BOB]).await.expect("an answer").pop().expect("a row");

@@ -15,7 +15,7 @@ const DOCS: &str = include_str!("../../../docs/projections.md");
 async fn a_projection_is_one_file_and_one_line() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let context = world.open("data");
+    let context = world.open("data").await;
     let stop = CancellationToken::new();
     let mut running = Running::none(&context, &stop, Pace::default());
     let chatter = Port::fixed(Arc::new(Chatter::default()), "it lives in memory");

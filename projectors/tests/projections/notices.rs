@@ -13,7 +13,7 @@ const CID: PersonId = PersonId(Uuid::from_u128(0xD));
 
 /// Work whose live projection has begun at the head, and one's subscription.
 async fn listening(world: &World, person: PersonId) -> (Work, Box<dyn Subscription>) {
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     let head = world.log.head().await.expect("a head").position;
     assert_eq!(work.context.stores.progress.wait(&["live"], head, PATIENCE).await, head);
     let subscription = work.context.stores.live.subscribe(person).await.expect("subscribed");
@@ -121,7 +121,7 @@ async fn an_ended_session_is_told_to_its_person() {
 #[tokio::test(start_paused = true)]
 async fn rows_that_stand_still_are_waited_for_once() {
     let world = World::new();
-    let context = world.open("data");
+    let context = world.open("data").await;
     let live = LiveProjection::new(&context);
     let entry = |position| Entry {
         position,

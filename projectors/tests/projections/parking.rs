@@ -49,7 +49,7 @@ async fn a_parked_stream_is_passed_over_and_applied_when_it_can_be() {
     let world = World::new();
     let cured = Arc::new(AtomicBool::new(false));
     let head = world.append_all(a_story()).await;
-    let work = fussy(world.open("data"), &cured);
+    let work = fussy(world.open("data").await, &cured);
     let status = work.until("timeline", |status| status.position == head).await;
     assert_eq!(status.health, Health::Running);
     let stream = format!("Chat/{CHAT}");
@@ -78,7 +78,7 @@ async fn a_parked_stream_is_passed_over_and_applied_when_it_can_be() {
     let retried = work.running.handle().retry("timeline", Some(&stream)).await.expect("an answer");
     assert_eq!((retried[0].events, &retried[0].error), (4, &None), "2, 3, 4 and 5");
     assert!(work.status("timeline").parked.is_empty());
-    let replayed = Work::begin(world.open("replayed"));
+    let replayed = Work::begin(world.open("replayed").await);
     replayed.shows(head).await;
     let rows = [&work, &replayed].map(|work| work.context.stores.timeline.serving());
     let mut summaries = Vec::new();
@@ -123,7 +123,7 @@ async fn a_long_parked_stream_is_applied_piece_by_piece() {
         let until = until.clone();
         Work::of(context, Pace::default(), move |_| Until(until.clone()))
     };
-    let work = begin(world.open("data"));
+    let work = begin(world.open("data").await);
     work.until("timeline", |status| status.position == head).await;
     until.store(900, Ordering::SeqCst);
     let retried = work.running.handle().retry("timeline", None).await.expect("an answer");
@@ -151,7 +151,7 @@ async fn a_rebuild_begins_with_nothing_parked_and_tells_of_the_difference() {
     let world = World::new();
     let cured = Arc::new(AtomicBool::new(false));
     let head = world.append_all(a_story()).await;
-    let work = fussy(world.open("data"), &cured);
+    let work = fussy(world.open("data").await, &cured);
     work.until("timeline", |status| status.position == head).await;
     let desk = work.running.handle();
     // As parked as the old one: the same rows.
@@ -186,7 +186,7 @@ async fn an_event_that_cannot_be_read_parks_its_stream_for_those_it_concerns() {
     damaged.aggregate_id = ANN.to_string();
     world.append_recorded(damaged).await;
     let head = world.append_all([sent(ANN, 2, "Hello"), read(BOB, 2), created(BOB, "bob", "Bob")]).await;
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     work.shows(head).await;
     let timeline = work.status("timeline");
     assert_eq!((timeline.parked.len(), timeline.parked[0].position), (1, position));
@@ -210,7 +210,7 @@ async fn a_revocation_is_never_passed_over() {
     refreshed.event_version = "2".to_owned();
     world.append_recorded(refreshed).await;
     let head = world.append(signed_out(ANN, SESSION)).await;
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     work.shows(head).await;
     assert_eq!(work.status("sessions").parked.len(), 1);
     let state = work.context.stores.sessions.serving().session(SESSION).await.expect("an answer");

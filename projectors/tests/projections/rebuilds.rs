@@ -73,7 +73,7 @@ async fn a_rebuild_killed_midway_leaves_the_old_rows_and_goes_on() {
     world.append(chat_created(ANN, BOB)).await;
     let head = messages(&world, 1, 30).await;
     let (gate, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
-    let work = gated(world.open("data"), &gate, &asked).await;
+    let work = gated(world.open("data").await, &gate, &asked).await;
     work.until("timeline", |status| status.position == head).await;
     gate.add_permits(13);
     let stage = work.running.handle().rebuild("timeline", true).await.expect("begun");
@@ -107,7 +107,7 @@ async fn a_rebuild_killed_midway_leaves_the_old_rows_and_goes_on() {
 async fn readers_and_writers_notice_nothing_of_any_rebuild() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let work = Work::at(world.open("data"), STEPS);
+    let work = Work::at(world.open("data").await, STEPS);
     work.shows(head).await;
     let stop = tokio_util::sync::CancellationToken::new();
     let reading = tokio::spawn({
@@ -148,7 +148,7 @@ async fn readers_and_writers_notice_nothing_of_any_rebuild() {
     let generations = reading.await.expect("no reader was wronged");
     assert!(generations.iter().all(|number| (1..=3).contains(number)) && generations.contains(&3));
     assert_eq!(work.status("directory").generation, 2);
-    let replayed = Work::begin(world.open("replayed"));
+    let replayed = Work::begin(world.open("replayed").await);
     replayed.shows(head).await;
     let told = crate::history::told(&work.context).await;
     assert_eq!(told, crate::history::told(&replayed.context).await);
@@ -166,7 +166,7 @@ fn tamper(world: &World, generation: u64, sql: &str) {
 async fn rows_that_differ_are_told_of_and_served_only_if_accepted() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let work = Work::at(world.open("data"), STEPS);
+    let work = Work::at(world.open("data").await, STEPS);
     work.shows(head).await;
     tamper(&world, 1, "UPDATE messages SET reply_to = 1 WHERE number = 2");
     let Stage::Failed { why, differences } = rebuilt(&work, "timeline", false).await else {
@@ -196,7 +196,7 @@ async fn the_one_before_is_fed_for_a_while_and_then_dropped() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
     let before = world.folder.path().join("data/timeline/1");
-    let work = Work::at(world.open("data"), STEPS);
+    let work = Work::at(world.open("data").await, STEPS);
     work.shows(head).await;
     let old = work.context.stores.timeline.serving();
     assert!(matches!(rebuilt(&work, "timeline", false).await, Stage::Switched { generation: 2, .. }));
@@ -218,7 +218,7 @@ async fn the_one_before_is_fed_for_a_while_and_then_dropped() {
 async fn damaged_rows_are_told_of_and_cured() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let work = Work::at(world.open("data"), STEPS);
+    let work = Work::at(world.open("data").await, STEPS);
     work.shows(head).await;
     tamper(&world, 1, "DROP TABLE messages");
     let met = work.context.stores.timeline.serving().message(CHAT, 1).await;
@@ -238,7 +238,7 @@ async fn damaged_rows_are_told_of_and_cured() {
 async fn rows_whose_checkpoint_cannot_be_written_are_cured_by_a_rebuild() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let work = Work::at(world.open("data"), STEPS);
+    let work = Work::at(world.open("data").await, STEPS);
     work.shows(head).await;
     tamper(&world, 1, "DROP TABLE checkpoint");
     let stage = rebuilt(&work, "timeline", false).await;
@@ -252,7 +252,7 @@ async fn a_generation_damaged_while_it_was_built_is_dropped_at_the_next_start() 
     let world = World::new();
     let head = world.append_all(a_story()).await;
     let (gate, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
-    let work = gated(world.open("data"), &gate, &asked).await;
+    let work = gated(world.open("data").await, &gate, &asked).await;
     work.until("timeline", |status| status.position == head).await;
     work.running.handle().rebuild("timeline", false).await.expect("begun");
     drop(work);
@@ -288,7 +288,7 @@ impl Projection for Newer {
 async fn what_newer_code_makes_anew_is_begun_again_when_it_breaks_off() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let work = Work::at(world.open("data"), STEPS);
+    let work = Work::at(world.open("data").await, STEPS);
     work.shows(head).await;
     let context = work.end().await;
     let asked = Arc::new(AtomicU64::new(0));
@@ -321,7 +321,7 @@ impl Projection for Forgetful {
 async fn code_that_tells_another_story_is_found_out() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let work = Work::of(world.open("data"), STEPS, |_| Forgetful);
+    let work = Work::of(world.open("data").await, STEPS, |_| Forgetful);
     work.until("timeline", |status| status.position == head).await;
     let context = work.end().await;
     let work = Work::at(context, STEPS);
@@ -336,7 +336,7 @@ async fn code_that_tells_another_story_is_found_out() {
 async fn what_cannot_be_asked_is_refused_with_what_to_do() {
     let world = World::new();
     world.append_all(a_story()).await;
-    let work = Work::begin(world.open("data"));
+    let work = Work::begin(world.open("data").await);
     let desk = work.running.handle();
     let refused = desk.rebuild("timelines", false).await.expect_err("unknown");
     assert!(refused.to_string().contains("directory, timeline"), "{refused}");
@@ -350,7 +350,7 @@ async fn what_cannot_be_asked_is_refused_with_what_to_do() {
 async fn a_writer_that_was_paused_comes_back_and_changes_nothing() {
     let world = World::new();
     let head = world.append_all(a_story()).await;
-    let first = Work::at(world.open("data"), STEPS);
+    let first = Work::at(world.open("data").await, STEPS);
     first.shows(head).await;
     // What it would write once it wakes, in every port, after another has taken over.
     let stores = first.context.stores.clone();
@@ -368,7 +368,7 @@ async fn a_writer_that_was_paused_comes_back_and_changes_nothing() {
         port.writes_late(name, epoch - 1).await;
     }
     let told = crate::history::told(&second.context).await;
-    let replayed = Work::begin(world.open("replayed"));
+    let replayed = Work::begin(world.open("replayed").await);
     replayed.shows(head).await;
     assert_eq!(told, crate::history::told(&replayed.context).await);
     assert!(matches!(rebuilt(&second, "timeline", false).await, Stage::Switched { .. }), "the new one can");

@@ -71,10 +71,10 @@ impl World {
     }
 
     /// Opens the read models that lie in a folder of this name.
-    pub fn open(&self, name: &str) -> Context {
+    pub async fn open(&self, name: &str) -> Context {
         let data: PathBuf = self.folder.path().join(name);
         std::fs::create_dir_all(&data).expect("a folder");
-        let stores = Stores::open(&Urls::embedded(&data)).expect("stores");
+        let stores = Stores::open(&Urls::embedded(&data)).await.expect("stores");
         self.over(stores)
     }
 
@@ -83,7 +83,7 @@ impl World {
         let data = self.folder.path().join(name);
         let opened = async {
             loop {
-                if let Ok(stores) = Stores::open(&Urls::embedded(&data)) {
+                if let Ok(stores) = Stores::open(&Urls::embedded(&data)).await {
                     return stores;
                 }
                 tokio::task::yield_now().await;
@@ -100,6 +100,7 @@ impl World {
             keyring: self.keyring.clone(),
             stores,
             clock: Arc::new(Frozen),
+            node: Uuid::from_u128(0x40DE),
         }
     }
 

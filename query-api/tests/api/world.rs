@@ -98,7 +98,7 @@ impl World {
     /// A world with engines of the test's own.
     pub async fn with(replace: impl FnOnce(&mut Stores)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut stores = Stores::open(&Urls::embedded(folder.path())).expect("engines");
+        let mut stores = Stores::open(&Urls::embedded(folder.path())).await.expect("engines");
         replace(&mut stores);
         let entropy = Arc::new(Counter(AtomicU64::new(1)));
         let master = create_master_key(&folder.path().join("master.key"), &*entropy).expect("a master key");

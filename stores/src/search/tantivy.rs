@@ -214,7 +214,8 @@ impl Inner {
 
     fn put(&self, writer: &mut IndexWriter, batch: &Batch<Change>) -> Result<()> {
         let held = self.payload()?;
-        batch.checkpoint.supersedes(held.as_ref().map(|held| &held.checkpoint))?;
+        let shown = held.as_ref().map(|held| &held.checkpoint);
+        batch.checkpoint.supersedes("tantivy", shown, batch.follows)?;
         let mut parked = held.map(|held| held.parked).unwrap_or_default();
         for change in &batch.parking {
             let (Parking::Park(Parked { stream, .. }) | Parking::Unpark(stream)) = change;

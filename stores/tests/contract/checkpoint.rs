@@ -6,7 +6,7 @@ use crate::{Open, at, fresh};
 
 /// The checkpoint begins at nothing, moves with the rows and survives the process.
 pub async fn moves_with_rows<M: ReadModel + ?Sized>(open: Open<'_, M>, change: M::Change) {
-    let model = open().serving();
+    let model = open().await.serving();
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), None);
     let first = model.take_over(fresh()).await.expect("taken over");
     assert_eq!((first.epoch, first.position, first.log_id), (1, 0, fresh().log_id));
@@ -14,7 +14,7 @@ pub async fn moves_with_rows<M: ReadModel + ?Sized>(open: Open<'_, M>, change: M
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), Some(at(7, 1)));
     drop(model);
 
-    let model = open().serving();
+    let model = open().await.serving();
     assert_eq!(model.checkpoint().await.expect("a checkpoint"), Some(at(7, 1)));
     let again = model.take_over(fresh()).await.expect("taken over");
     assert_eq!(again, at(7, 2), "a new writer goes on from what is there");

@@ -25,8 +25,8 @@ engines!([
     lists_are_ordered_by_name_and_paged_both_ways,
     whoever_was_away_learns_what_changed,
 ]
-    sqlite => |folder: &Path| -> Port<dyn Directory> {
-        stores::resolver::directory(&format!("sqlite:{}/directory", folder.display())).expect("opened")
+    sqlite => async |folder: &Path| -> Port<dyn Directory> {
+        stores::resolver::directory(&format!("sqlite:{}/directory", folder.display())).await.expect("opened")
     },
 );
 
@@ -55,7 +55,7 @@ fn blocking(a: u128, b: u128, of_a: (Relation, bool), of_b: (Relation, bool), po
 }
 
 async fn written(open: Open<'_, dyn Directory>, changes: Vec<Change>, position: u64) -> Arc<dyn Directory> {
-    let store = open().serving();
+    let store = open().await.serving();
     store.take_over(fresh()).await.expect("taken over");
     store.write(changes, at(position, 1)).await.expect("written");
     store
@@ -72,11 +72,11 @@ async fn the_user(store: &dyn Directory, n: u128) -> Option<UserRow> {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Directory>) {
     checkpoint::moves_with_rows(open, Change::User(user(1, "ann", 7))).await;
-    assert_eq!(the_user(&*open().serving(), 1).await, Some(user(1, "ann", 7)));
+    assert_eq!(the_user(&*open().await.serving(), 1).await, Some(user(1, "ann", 7)));
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Directory>) {
-    let store = open().serving();
+    let store = open().await.serving();
     let (old, stale) = (Change::User(user(1, "ann", 7)), Change::User(user(1, "bob", 8)));
     checkpoint::refuses_a_stale_writer(&*store, old, stale).await;
     assert_eq!(the_user(&*store, 1).await, Some(user(1, "ann", 7)));

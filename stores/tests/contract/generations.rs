@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::Timestamp;
 use stores::{Asked, Batch, Checkpoint, Parked, Parking, Port, ReadModel, StoreError, Sum, Summary};
+use uuid::Uuid;
 
 use crate::{Open, at, fresh};
 
@@ -23,8 +24,8 @@ pub async fn is_built_beside_and_switched_to<M: ReadModel + ?Sized>(
     old: M::Change,
     new: M::Change,
 ) {
-    let port = open();
-    let held = port.shelf().take_over(fresh()).await.expect("taken over");
+    let port = open().await;
+    let held = port.shelf().take_over(Uuid::from_u128(1), fresh()).await.expect("taken over");
     assert_eq!((held.epoch, held.number, held.building.is_none()), (1, 1, true));
     let serving = held.serving.expect("it can be read");
     serving.model.write(vec![old.clone()], of(1, 7, 1)).await.expect("written");
@@ -35,9 +36,9 @@ pub async fn is_built_beside_and_switched_to<M: ReadModel + ?Sized>(
     assert_eq!(shown(&port).await, (1, 7), "readers see nothing of it");
     drop((port, serving, next));
 
-    let port = open();
+    let port = open().await;
     assert_eq!(shown(&port).await, (1, 7));
-    let held = port.shelf().take_over(fresh()).await.expect("taken over");
+    let held = port.shelf().take_over(Uuid::from_u128(1), fresh()).await.expect("taken over");
     let (next, asked) = held.building.expect("it is still being built");
     assert_eq!((held.epoch, next.number, &next.checkpoint), (2, 2, &of(2, 8, 2)));
     assert!(asked.accept);
@@ -58,7 +59,7 @@ pub async fn is_built_beside_and_switched_to<M: ReadModel + ?Sized>(
     assert_eq!(held.generation, 1);
     port.shelf().discard(1, 2).await.expect("dropped");
     drop((port, before, held, next));
-    assert_eq!(shown(&open()).await, (2, 8));
+    assert_eq!(shown(&open().await).await, (2, 8));
 }
 
 async fn summary<M: ReadModel + ?Sized>(model: &M) -> Summary {
@@ -72,9 +73,9 @@ pub async fn tells_rows_apart<M: ReadModel + ?Sized>(
     rows: [M::Change; 2],
     changed: M::Change,
 ) {
-    let port = open();
+    let port = open().await;
     let shelf = port.shelf();
-    shelf.take_over(fresh()).await.expect("taken over");
+    shelf.take_over(Uuid::from_u128(1), fresh()).await.expect("taken over");
     let [one, other] = rows;
     let mut summaries = Vec::new();
     for writes in [
@@ -109,16 +110,19 @@ pub async fn keeps_what_is_parked<M: ReadModel + ?Sized>(open: Open<'_, M>, chan
         why: "it cannot be applied".into(),
         since: Timestamp(5),
     };
-    let model = open().serving();
+    let model = open().await.serving();
     model.take_over(fresh()).await.expect("taken over");
     let park = [parked("Chat/a", 6), parked("User/b", 7)].map(Parking::Park).to_vec();
-    let batch = Batch { changes: vec![change], parking: park, checkpoint: at(7, 1) };
+    let batch = Batch { changes: vec![change], parking: park, checkpoint: at(7, 1), follows: None };
     model.put(Arc::new(batch)).await.expect("written");
     drop(model);
-    let model = open().serving();
+    let model = open().await.serving();
     assert_eq!(model.parked().await.expect("an answer"), [parked("Chat/a", 6), parked("User/b", 7)]);
     let parking = vec![Parking::Unpark("Chat/a".into()), Parking::Park(parked("User/b", 9))];
-    model.put(Arc::new(Batch { changes: vec![], parking, checkpoint: at(8, 1) })).await.expect("written");
+    model
+        .put(Arc::new(Batch { changes: vec![], parking, checkpoint: at(8, 1), follows: Some(7) }))
+        .await
+        .expect("written");
     assert_eq!(model.parked().await.expect("an answer"), [parked("User/b", 9)]);
 }
 

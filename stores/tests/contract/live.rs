@@ -2,16 +2,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use domain::live::{Ids, What};
+use futures::future::LocalBoxFuture;
 use stores::live::{BACKLOG, Live, Notice, Received};
 
 use crate::{engines, person};
+
+type OpenLive<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Arc<dyn Live>>;
 
 engines!([
     a_notice_reaches_all_its_addressees_and_nobody_else,
     notices_come_in_order_and_none_from_before,
     a_slow_subscriber_learns_that_it_lost_some,
 ]
-    memory => |_: &Path| -> Arc<dyn Live> { stores::resolver::live("memory:").expect("opened") },
+    memory => async |_: &Path| -> Arc<dyn Live> { stores::resolver::live("memory:").await.expect("opened") },
 );
 
 fn notice(position: u64, to: &[u128]) -> Notice {
@@ -26,8 +29,8 @@ fn position(received: Option<Received>) -> u64 {
     }
 }
 
-async fn a_notice_reaches_all_its_addressees_and_nobody_else(open: &dyn Fn() -> Arc<dyn Live>) {
-    let live = open();
+async fn a_notice_reaches_all_its_addressees_and_nobody_else(open: OpenLive<'_>) {
+    let live = open().await;
     let mut first = live.subscribe(person(1)).await.expect("subscribed");
     let mut again = live.subscribe(person(1)).await.expect("subscribed");
     let mut second = live.subscribe(person(2)).await.expect("subscribed");
@@ -37,8 +40,8 @@ async fn a_notice_reaches_all_its_addressees_and_nobody_else(open: &dyn Fn() -> 
     assert_eq!(position(second.next().await), 2, "the first was none of theirs");
 }
 
-async fn notices_come_in_order_and_none_from_before(open: &dyn Fn() -> Arc<dyn Live>) {
-    let live = open();
+async fn notices_come_in_order_and_none_from_before(open: OpenLive<'_>) {
+    let live = open().await;
     live.publish(vec![notice(1, &[1])]).await.expect("published");
     let mut subscription = live.subscribe(person(1)).await.expect("subscribed");
     live.publish(vec![notice(2, &[1]), notice(3, &[1])]).await.expect("published");
@@ -49,8 +52,8 @@ async fn notices_come_in_order_and_none_from_before(open: &dyn Fn() -> Arc<dyn L
     }
 }
 
-async fn a_slow_subscriber_learns_that_it_lost_some(open: &dyn Fn() -> Arc<dyn Live>) {
-    let live = open();
+async fn a_slow_subscriber_learns_that_it_lost_some(open: OpenLive<'_>) {
+    let live = open().await;
     let mut slow = live.subscribe(person(1)).await.expect("subscribed");
     let many = (1..=BACKLOG as u64 * 3).map(|position| notice(position, &[1])).collect();
     live.publish(many).await.expect("published");

@@ -10,13 +10,16 @@ mod search;
 mod sessions;
 mod timeline;
 
+use std::path::Path;
+
 use domain::ids::{ChatId, EventId, PersonId, SessionId};
 use domain::personal::Sealed;
+use futures::future::LocalBoxFuture;
 use stores::Checkpoint;
 use uuid::Uuid;
 
-/// Runs every promise of a port against every engine; `$open` opens the engine under a folder
-/// and, called again, opens the same one.
+/// Runs every promise of a port against every engine; `$open` opens the engine of a folder and,
+/// called again, opens the same one.
 macro_rules! engines {
     ($promises:tt $($engine:ident => $open:expr),* $(,)?) => {
         $(crate::engines!(@ $engine, $open, $promises);)*
@@ -29,7 +32,7 @@ macro_rules! engines {
                 async fn $promise() {
                     let folder = tempfile::tempdir().expect("a folder");
                     let open = $open;
-                    super::$promise(&|| open(folder.path())).await;
+                    super::$promise(&|| Box::pin(open(folder.path()))).await;
                 }
             )*
         }
@@ -37,8 +40,26 @@ macro_rules! engines {
 }
 pub(crate) use engines;
 
-/// Where an engine is opened.
-pub type Open<'a, M> = &'a dyn Fn() -> stores::Port<M>;
+/// Opens the engine of a test.
+pub type Open<'a, M> = &'a dyn Fn() -> LocalBoxFuture<'a, stores::Port<M>>;
+
+/// The URL of a server that `./dev test` has started, as `KEYDB`.
+#[expect(clippy::disallowed_methods, reason = "where the servers are is the script's to say")]
+pub fn engine(name: &str) -> String {
+    let variable = format!("LETOPIS_TEST_{name}");
+    std::env::var(&variable).unwrap_or_else(|_| {
+        panic!("{variable} names no server: `./dev test` starts one, and `./dev stack` for longer")
+    })
+}
+
+/// A name of the test's own in a server: of its folder's, which no other has.
+pub fn namespace(folder: &Path) -> String {
+    let folder = folder.to_string_lossy();
+    let digest = folder.bytes().fold(0xcbf2_9ce4_8422_2325, |digest: u64, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("t{}{digest:016x}", std::process::id())
+}
 
 pub fn at(position: u64, epoch: u64) -> Checkpoint {
     Checkpoint { position, epoch, event_id: Some(event(position)), ..fresh() }

@@ -2,23 +2,23 @@
 
 use stores::{StoreError, Stores, Urls};
 
-#[test]
-fn an_engine_that_is_not_ours_is_refused_by_name() {
+#[tokio::test]
+async fn an_engine_that_is_not_ours_is_refused_by_name() {
     let embedded = Urls::embedded(std::path::Path::new("/nonexistent"));
     let wrong = Urls { timeline: "cassandra://user:secret@host/keyspace".into(), ..embedded };
-    let Err(StoreError::Refused(why)) = stores::resolver::timeline(&wrong.timeline) else {
+    let Err(StoreError::Refused(why)) = stores::resolver::timeline(&wrong.timeline).await else {
         panic!("it must be refused")
     };
     assert!(why.contains("timeline") && why.contains("\"cassandra\"") && why.contains("sqlite:"), "{why}");
     assert!(!why.contains("secret"), "{why}");
 }
 
-#[test]
-fn a_place_that_cannot_be_used_is_refused_with_what_to_do() {
+#[tokio::test]
+async fn a_place_that_cannot_be_used_is_refused_with_what_to_do() {
     for refused in [
-        stores::resolver::sessions("sqlite:").err(),
-        stores::resolver::directory("sqlite:/proc/nonexistent/d").err(),
-        stores::resolver::live("memory:x").err(),
+        stores::resolver::sessions("sqlite:").await.err(),
+        stores::resolver::directory("sqlite:/proc/nonexistent/d").await.err(),
+        stores::resolver::live("memory:x").await.err(),
     ] {
         assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
     }
@@ -27,7 +27,7 @@ fn a_place_that_cannot_be_used_is_refused_with_what_to_do() {
 #[tokio::test]
 async fn the_embedded_engines_open_under_one_folder() {
     let folder = tempfile::tempdir().expect("a folder");
-    let stores = Stores::open(&Urls::embedded(folder.path())).expect("opened");
+    let stores = Stores::open(&Urls::embedded(folder.path())).await.expect("opened");
     assert_eq!(stores.timeline.serving().checkpoint().await.expect("an answer"), None);
     assert_eq!(stores.search.serving().checkpoint().await.expect("an answer"), None);
 }
@@ -47,14 +47,14 @@ async fn rows_that_are_no_rows_are_set_aside_and_made_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("timeline");
     let url = format!("sqlite:{}", path.display());
-    let store = stores::resolver::timeline(&url).expect("opened");
+    let store = stores::resolver::timeline(&url).await.expect("opened");
     store.serving().take_over(crate::fresh()).await.expect("taken over");
     drop(store);
     let raw = rusqlite::Connection::open(path.join("1/rows.db")).expect("opened");
     raw.execute_batch("PRAGMA user_version = 99").expect("changed");
     drop(raw);
     for (number, names_then) in [("2", ["1.damaged", "2", "CURRENT"]), ("3", ["2.damaged", "3", "CURRENT"])] {
-        let store = stores::resolver::timeline(&url).expect("opened");
+        let store = stores::resolver::timeline(&url).await.expect("opened");
         assert_eq!(store.serving().checkpoint().await.expect("an answer"), None);
         store.serving().take_over(crate::fresh()).await.expect("its tables are there");
         drop(store);
@@ -72,14 +72,14 @@ async fn an_index_that_is_no_index_is_set_aside_and_made_anew() {
     let path = folder.path().join("search");
     let url = format!("tantivy:{}", path.display());
     for (number, meta) in [(1, "no JSON"), (2, ""), (3, r#"{"segments":[],"schema":[],"opstamp":0}"#)] {
-        let store = stores::resolver::search(&url).expect("opened");
+        let store = stores::resolver::search(&url).await.expect("opened");
         assert_eq!(store.serving().checkpoint().await.expect("an answer"), None, "{number}");
         store.serving().take_over(crate::fresh()).await.expect("taken over");
         drop(store);
         let file = path.join(number.to_string()).join("meta.json");
         std::fs::write(&file, meta).expect("damaged");
     }
-    drop(stores::resolver::search(&url).expect("opened"));
+    drop(stores::resolver::search(&url).await.expect("opened"));
     assert_eq!(names(&path), ["3.damaged", "4", "CURRENT"]);
 }
 
@@ -87,7 +87,8 @@ async fn an_index_that_is_no_index_is_set_aside_and_made_anew() {
 async fn damage_that_is_met_while_serving_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("timeline");
-    let store = stores::resolver::timeline(&format!("sqlite:{}", path.display())).expect("opened").serving();
+    let store =
+        stores::resolver::timeline(&format!("sqlite:{}", path.display())).await.expect("opened").serving();
     store.take_over(crate::fresh()).await.expect("taken over");
     assert_eq!(store.damage(), None);
     let raw = rusqlite::Connection::open(path.join("1/rows.db")).expect("opened");
@@ -103,20 +104,20 @@ async fn a_pointer_that_points_nowhere_costs_the_rows_alone() {
     let path = folder.path().join("sessions");
     let url = format!("sqlite:{}", path.display());
     for pointer in ["", "77", "no number"] {
-        drop(stores::resolver::sessions(&url).expect("opened"));
+        drop(stores::resolver::sessions(&url).await.expect("opened"));
         std::fs::write(path.join("CURRENT"), pointer).expect("written");
     }
-    let store = stores::resolver::sessions(&url).expect("opened");
+    let store = stores::resolver::sessions(&url).await.expect("opened");
     assert_eq!(store.serving().checkpoint().await.expect("an answer"), None);
     assert_eq!(names(&path), ["4", "CURRENT"]);
 }
 
-#[test]
-fn a_file_where_the_folder_should_be_is_refused() {
+#[tokio::test]
+async fn a_file_where_the_folder_should_be_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("letter");
     std::fs::write(&file, "Dear reader, this has never been a database. ".repeat(99)).expect("written");
-    let refused = stores::resolver::sessions(&format!("sqlite:{}", file.display())).err();
+    let refused = stores::resolver::sessions(&format!("sqlite:{}", file.display())).await.err();
     assert!(matches!(refused, Some(StoreError::Refused(_))), "{refused:?}");
     assert!(std::fs::read_to_string(&file).expect("still there").starts_with("Dear"));
 }

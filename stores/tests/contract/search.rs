@@ -18,8 +18,8 @@ engines!([
     an_old_change_written_again_changes_nothing,
     a_crowd_does_not_hide_the_exact_one,
 ]
-    tantivy => |folder: &Path| -> Port<dyn Search> {
-        stores::resolver::search(&format!("tantivy:{}/i", folder.display())).expect("opened")
+    tantivy => async |folder: &Path| -> Port<dyn Search> {
+        stores::resolver::search(&format!("tantivy:{}/i", folder.display())).await.expect("opened")
     },
 );
 
@@ -32,7 +32,7 @@ fn put(n: u128, nickname: &str, name: &str, position: u64) -> Change {
 }
 
 async fn written(open: Open<'_, dyn Search>, changes: Vec<Change>, position: u64) -> Arc<dyn Search> {
-    let store = open().serving();
+    let store = open().await.serving();
     store.take_over(fresh()).await.expect("taken over");
     store.write(changes, at(position, 1)).await.expect("written");
     store
@@ -47,11 +47,11 @@ async fn found(store: &dyn Search, query: &str) -> Vec<String> {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Search>) {
     checkpoint::moves_with_rows(open, put(1, "ann", "Ann", 7)).await;
-    assert_eq!(found(&*open().serving(), "ann").await, ["ann"]);
+    assert_eq!(found(&*open().await.serving(), "ann").await, ["ann"]);
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Search>) {
-    let store = open().serving();
+    let store = open().await.serving();
     checkpoint::refuses_a_stale_writer(&*store, put(1, "ann", "", 7), put(2, "anna", "", 8)).await;
     assert_eq!(found(&*store, "ann").await, ["ann"]);
 }

@@ -16,8 +16,8 @@ engines!([
     an_old_change_written_again_changes_nothing,
     what_ran_out_is_forgotten,
 ]
-    sqlite => |folder: &Path| -> Port<dyn Sessions> {
-        stores::resolver::sessions(&format!("sqlite:{}/sessions", folder.display())).expect("opened")
+    sqlite => async |folder: &Path| -> Port<dyn Sessions> {
+        stores::resolver::sessions(&format!("sqlite:{}/sessions", folder.display())).await.expect("opened")
     },
 );
 
@@ -45,11 +45,11 @@ async fn state(store: &dyn Sessions, n: u128) -> SessionState {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Sessions>) {
     checkpoint::moves_with_rows(open, Change::Started(started(1, 7))).await;
-    assert_eq!(state(&*open().serving(), 1).await, SessionState::Live(started(1, 7)));
+    assert_eq!(state(&*open().await.serving(), 1).await, SessionState::Live(started(1, 7)));
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Sessions>) {
-    let store = open().serving();
+    let store = open().await.serving();
     checkpoint::refuses_a_stale_writer(&*store, Change::Started(started(1, 7)), ended(1, 8)).await;
     assert_eq!(state(&*store, 1).await, SessionState::Live(started(1, 7)));
 }
@@ -72,7 +72,7 @@ async fn what_is_parked_is_kept(open: Open<'_, dyn Sessions>) {
 }
 
 async fn a_session_lives_until_it_ends(open: Open<'_, dyn Sessions>) {
-    let store = open().serving();
+    let store = open().await.serving();
     store.take_over(fresh()).await.expect("taken over");
     let changes = vec![
         Change::Started(started(1, 1)),
@@ -94,7 +94,7 @@ async fn a_session_lives_until_it_ends(open: Open<'_, dyn Sessions>) {
 }
 
 async fn an_old_change_written_again_changes_nothing(open: Open<'_, dyn Sessions>) {
-    let store = open().serving();
+    let store = open().await.serving();
     store.take_over(fresh()).await.expect("taken over");
     let refreshed =
         Change::Refreshed { session_id: session(2), generation: 2, at: Timestamp(9), position: 4 };
@@ -109,7 +109,7 @@ async fn an_old_change_written_again_changes_nothing(open: Open<'_, dyn Sessions
 }
 
 async fn what_ran_out_is_forgotten(open: Open<'_, dyn Sessions>) {
-    let store = open().serving();
+    let store = open().await.serving();
     store.take_over(fresh()).await.expect("taken over");
     let forget = |now| Change::Forget {
         now: Timestamp(now),

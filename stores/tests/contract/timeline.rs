@@ -25,8 +25,8 @@ engines!([
     the_feed_tells_what_came_after_a_position,
     an_old_change_written_again_changes_nothing,
 ]
-    sqlite => |folder: &Path| -> Port<dyn Timeline> {
-        stores::resolver::timeline(&format!("sqlite:{}/timeline", folder.display())).expect("opened")
+    sqlite => async |folder: &Path| -> Port<dyn Timeline> {
+        stores::resolver::timeline(&format!("sqlite:{}/timeline", folder.display())).await.expect("opened")
     },
 );
 
@@ -71,7 +71,7 @@ fn read(who: u128, number: u64, position: u64) -> Change {
 }
 
 async fn written(open: Open<'_, dyn Timeline>, changes: Vec<Change>, position: u64) -> Arc<dyn Timeline> {
-    let store = open().serving();
+    let store = open().await.serving();
     store.take_over(fresh()).await.expect("taken over");
     store.write(changes, at(position, 1)).await.expect("written");
     store
@@ -84,11 +84,11 @@ async fn unread(store: &dyn Timeline, who: u128) -> (u64, u64) {
 
 async fn the_checkpoint_moves_with_the_rows(open: Open<'_, dyn Timeline>) {
     checkpoint::moves_with_rows(open, created(1, 7).swap_remove(0)).await;
-    assert!(open().serving().chat(chat(1)).await.expect("an answer").is_some());
+    assert!(open().await.serving().chat(chat(1)).await.expect("an answer").is_some());
 }
 
 async fn a_stale_writer_changes_nothing(open: Open<'_, dyn Timeline>) {
-    let store = open().serving();
+    let store = open().await.serving();
     let old = created(1, 7).swap_remove(0);
     checkpoint::refuses_a_stale_writer(&*store, old, sent(1, 1, 8)).await;
     let found = store.chat(chat(1)).await.expect("an answer").expect("a chat");

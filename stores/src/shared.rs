@@ -1,0 +1,319 @@
+//! Generations on an engine that several processes share: a pointer in the engine, changed by
+//! compare-and-set, and beside it a lease.
+//!
+//! Who holds the lease writes. A process that finds another holder stands by until that one is
+//! silent, and takes over under a higher epoch; whoever was only asleep is refused by it from then
+//! on, in the engine.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::Checkpoint;
+use crate::error::{Result, StoreError};
+use crate::peek::Peeked;
+use crate::read_model::ReadModel;
+use crate::shelf::{Asked, Generation, Held, Lease, Shelf};
+
+/// Of a change to the pointer that meets others' changes: each is lost to a beat or a look at most.
+const ATTEMPTS: u32 = 10;
+
+/// What the generations of a port are, as its engine keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pointer {
+    /// Rises with every change.
+    pub version: u64,
+    /// Of the writer that holds the port.
+    pub epoch: u64,
+    /// Rises while that writer lives.
+    pub beat: u64,
+    /// Who it is; nil once it has let go.
+    pub holder: Uuid,
+    pub serving: u64,
+    pub building: Option<(u64, Asked)>,
+    /// No longer served, and not yet dropped.
+    pub left: Vec<u64>,
+    /// The highest number that was ever given: none is given twice.
+    pub last: u64,
+}
+
+/// What an adapter adds: where the pointer and the rows of a generation lie.
+#[async_trait]
+pub(crate) trait Engine<M: ReadModel + ?Sized>: Send + Sync + 'static {
+    /// The pointer as it is held, by a linearizable read; `None` where there never was one.
+    async fn pointer(&self) -> Result<Option<Pointer>>;
+
+    /// Puts `next` if the held pointer still has version `held` (`None`: if there is none). Answers
+    /// whether it did.
+    async fn put_pointer(&self, held: Option<u64>, next: &Pointer) -> Result<bool>;
+
+    /// Opens a generation's rows; makes what they lie in where it is not there.
+    async fn open(&self, number: u64) -> Result<Arc<M>>;
+
+    /// Drops a generation's rows; nothing where there are none.
+    async fn remove(&self, number: u64) -> Result<()>;
+}
+
+/// The generations of a port on a shared engine.
+pub(crate) struct Shared<M: ?Sized, E> {
+    engine: E,
+    serving: RwLock<(u64, Arc<M>)>,
+    /// Held while this process changes the pointer.
+    changing: Mutex<()>,
+}
+
+impl<M: ReadModel + ?Sized, E: Engine<M>> Shared<M, E> {
+    /// Opens the generation that is served; makes the first where there is none.
+    ///
+    /// # Errors
+    /// An engine that can't be used.
+    pub async fn open(engine: E) -> Result<Self> {
+        let pointer = match engine.pointer().await? {
+            Some(pointer) => pointer,
+            None => {
+                // Made before it is pointed to. Who comes second finds the other's pointer.
+                engine.open(1).await?;
+                let first = Pointer { version: 1, serving: 1, last: 1, ..Pointer::default() };
+                engine.put_pointer(None, &first).await?;
+                engine.pointer().await?.ok_or_else(lost)?
+            }
+        };
+        let model = engine.open(pointer.serving).await?;
+        Ok(Self { engine, serving: RwLock::new((pointer.serving, model)), changing: Mutex::default() })
+    }
+
+    /// Changes the pointer by `change`, until that meets no other change.
+    async fn change(&self, mut change: impl FnMut(&mut Pointer) -> Result<()> + Send) -> Result<Pointer> {
+        let _turn = self.changing.lock().await;
+        for _ in 0..ATTEMPTS {
+            // An engine that was emptied has no pointer: it begins again, under its writer.
+            let held = self.engine.pointer().await?;
+            let version = held.as_ref().map(|held| held.version);
+            let mut next = held.unwrap_or(Pointer { serving: 1, last: 1, ..Pointer::default() });
+            change(&mut next)?;
+            next.version += 1;
+            if self.engine.put_pointer(version, &next).await? {
+                return Ok(next);
+            }
+        }
+        Err(StoreError::Engine { engine: "pointer", message: "others keep changing it".to_owned() })
+    }
+
+    /// As [`Self::change`], for the holder alone.
+    async fn change_as(
+        &self,
+        epoch: u64,
+        mut change: impl FnMut(&mut Pointer) -> Result<()> + Send,
+    ) -> Result<Pointer> {
+        self.change(|pointer| {
+            fence(pointer, epoch)?;
+            change(pointer)
+        })
+        .await
+    }
+
+    /// Reads what `pointer` points to from now on.
+    async fn follow(&self, pointer: &Pointer) -> Result<Arc<M>> {
+        let (number, model) = self.serving.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if number == pointer.serving {
+            return Ok(model);
+        }
+        let model = self.engine.open(pointer.serving).await?;
+        *self.serving.write().unwrap_or_else(PoisonError::into_inner) = (pointer.serving, model.clone());
+        Ok(model)
+    }
+
+    /// Takes a generation over under `epoch`.
+    async fn take(&self, number: u64, epoch: u64, fresh: &Checkpoint) -> Result<Generation<M>> {
+        let model = self.engine.open(number).await?;
+        let fresh = Checkpoint { generation: number, epoch: epoch.saturating_sub(1), ..fresh.clone() };
+        let checkpoint = model.take_over(fresh).await?;
+        if checkpoint.epoch > epoch {
+            return Err(StoreError::StaleEpoch { mine: epoch, theirs: checkpoint.epoch });
+        }
+        Ok(Generation { number, model, checkpoint })
+    }
+
+    /// The epochs that the rows were written under: they may be ahead of a pointer that was restored.
+    async fn highest_epoch(&self, pointer: &Pointer) -> Result<u64> {
+        let mut highest = pointer.epoch;
+        for number in
+            [Some(pointer.serving), pointer.building.map(|(number, _)| number)].into_iter().flatten()
+        {
+            let held = self.engine.open(number).await?.checkpoint().await;
+            match held {
+                Ok(held) => highest = highest.max(held.map_or(0, |held| held.epoch)),
+                Err(error @ StoreError::Engine { .. }) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(highest)
+    }
+}
+
+fn fence(pointer: &Pointer, epoch: u64) -> Result<()> {
+    if pointer.epoch != epoch {
+        return Err(StoreError::StaleEpoch { mine: epoch, theirs: pointer.epoch });
+    }
+    Ok(())
+}
+
+fn lost() -> StoreError {
+    StoreError::Engine { engine: "pointer", message: "it is gone: the engine was emptied".to_owned() }
+}
+
+/// Looks at an engine without making anything.
+pub(crate) async fn peek<M: ReadModel + ?Sized>(engine: impl Engine<M>) -> Result<Option<Peeked>> {
+    let Some(pointer) = engine.pointer().await? else { return Ok(None) };
+    let model = engine.open(pointer.serving).await?;
+    let (checkpoint, parked) = (model.checkpoint().await?, model.parked().await?.len() as u64);
+    Ok(Some(Peeked { generation: pointer.serving, checkpoint, parked }))
+}
+
+#[async_trait]
+impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
+    fn serving(&self) -> Arc<M> {
+        self.serving.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        let Some(pointer) = self.engine.pointer().await? else { return Ok(Lease::default()) };
+        let checkpoint = self.follow(&pointer).await?.checkpoint().await?;
+        let Pointer { epoch, beat, holder, serving, .. } = pointer;
+        Ok(Lease { epoch, beat, holder, serving, checkpoint })
+    }
+
+    async fn beat(&self, epoch: u64) -> Result<()> {
+        let beaten = self.change_as(epoch, |pointer| {
+            pointer.beat += 1;
+            Ok(())
+        });
+        beaten.await.map(drop)
+    }
+
+    async fn let_go(&self, epoch: u64) -> Result<()> {
+        let let_go = self.change_as(epoch, |pointer| {
+            pointer.holder = Uuid::nil();
+            Ok(())
+        });
+        let_go.await.map(drop)
+    }
+
+    async fn take_over(&self, holder: Uuid, fresh: Checkpoint) -> Result<Held<M>> {
+        let held = self.engine.pointer().await?;
+        let above = match &held {
+            Some(pointer) => self.highest_epoch(pointer).await?,
+            None => 0,
+        };
+        let mut left = Vec::new();
+        let pointer = self
+            .change(|pointer| {
+                pointer.epoch = pointer.epoch.max(above) + 1;
+                pointer.holder = holder;
+                pointer.beat += 1;
+                left = std::mem::take(&mut pointer.left);
+                Ok(())
+            })
+            .await?;
+        let epoch = pointer.epoch;
+        self.follow(&pointer).await?;
+        for number in left {
+            self.engine.remove(number).await?;
+        }
+        let serving = match self.take(pointer.serving, epoch, &fresh).await {
+            // An engine that is away is asked again; only what lasts is told of.
+            Err(error @ (StoreError::Engine { .. } | StoreError::StaleEpoch { .. })) => return Err(error),
+            serving => serving,
+        };
+        let building = match pointer.building {
+            Some((number, asked)) => match self.take(number, epoch, &fresh).await {
+                Ok(building) => Some((building, asked)),
+                Err(error) if error.is_damage() => {
+                    tracing::warn!(number, %error, "a rebuild cannot go on: ask for it again");
+                    self.discard(number, epoch).await?;
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+            None => None,
+        };
+        Ok(Held { epoch, number: pointer.serving, serving, building })
+    }
+
+    async fn begin(&self, fresh: Checkpoint, epoch: u64, asked: Asked) -> Result<Generation<M>> {
+        // Its number is given, and so never again, before anything is made under it.
+        let given = self.change_as(epoch, |pointer| {
+            pointer.last += 1;
+            pointer.left.push(pointer.last);
+            Ok(())
+        });
+        let number = given.await?.last;
+        let generation = self.take(number, epoch, &fresh).await?;
+        self.change_as(epoch, |pointer| {
+            pointer.left.retain(|left| *left != number);
+            // One that was being built is left for this one.
+            pointer.left.extend(pointer.building.replace((number, asked)).map(|(number, _)| number));
+            Ok(())
+        })
+        .await?;
+        Ok(generation)
+    }
+
+    async fn amend(&self, number: u64, epoch: u64, asked: Asked) -> Result<()> {
+        let amended = self.change_as(epoch, |pointer| match &mut pointer.building {
+            Some((building, before)) if *building == number => {
+                *before = asked;
+                Ok(())
+            }
+            _ => Err(not_being_built(number)),
+        });
+        amended.await.map(drop)
+    }
+
+    async fn switch(&self, number: u64, epoch: u64) -> Result<()> {
+        // Opened before readers are sent there.
+        self.engine.open(number).await?;
+        let pointer = self
+            .change_as(epoch, |pointer| match pointer.building {
+                Some((building, _)) if building == number => {
+                    pointer.building = None;
+                    pointer.left.push(std::mem::replace(&mut pointer.serving, number));
+                    Ok(())
+                }
+                _ => Err(not_being_built(number)),
+            })
+            .await?;
+        self.follow(&pointer).await.map(drop)
+    }
+
+    async fn discard(&self, number: u64, epoch: u64) -> Result<()> {
+        self.change_as(epoch, |pointer| {
+            if pointer.serving == number {
+                return Err(StoreError::Refused(format!("generation {number} is served")));
+            }
+            pointer.building.take_if(|(building, _)| *building == number);
+            if !pointer.left.contains(&number) {
+                pointer.left.push(number);
+            }
+            Ok(())
+        })
+        .await?;
+        self.engine.remove(number).await?;
+        let forgotten = self.change_as(epoch, |pointer| {
+            pointer.left.retain(|left| *left != number);
+            Ok(())
+        });
+        forgotten.await.map(drop)
+    }
+}
+
+fn not_being_built(number: u64) -> StoreError {
+    StoreError::Refused(format!("generation {number} is not being built"))
+}
