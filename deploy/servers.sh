@@ -68,7 +68,8 @@ maven_is_there() { java_is_there && { has mvn || apt_install maven; }; }
 maven() {
   local repository=$1 code=0
   shift
-  JAVA_HOME=${java%/bin/java} mvn --quiet --batch-mode -Dstyle.color=never --strict-checksums "-Dmaven.repo.local=$repository" "$@" >&2 || code=$?
+  JAVA_HOME=${java%/bin/java} mvn --quiet --batch-mode --strict-checksums "-Dmaven.repo.local=$repository" "$@" 2>&1 |
+    sed $'s/\e\\[[0-9;]*m//g' >&2 || code=$?
   [ $code -eq 0 ] || return $code
   [ "${keep_repository-}" = yes ] || rm -rf "$repository"
 }
@@ -221,7 +222,8 @@ JSON
     -s3 -filer -s3.port="$(port s3)" -master.port="$(port s3 1)" -volume.port="$(port s3 2)" -filer.port="$(port s3 3)"
     -s3.port.grpc="$(port s3 4)" -master.port.grpc="$(port s3 5)" -volume.port.grpc="$(port s3 6)"
     -filer.port.grpc="$(port s3 7)" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$folder/s3.json"
-    -master.volumeSizeLimitMB=64 -volume.max=100 -master.telemetry=false)
+    -master.volumeSizeLimitMB=64 -volume.max=100 -master.telemetry=false -master.electionTimeout=1s
+    -volume.preStopSeconds=0)
 }
 # s3_request METHOD PATH [ARGUMENT…]: a signed request; its answer's body.
 s3_request() {

@@ -66,7 +66,7 @@ private_stack() {
   for i in {1..50}; do
     # Below those ports that the kernel gives out, and beside those that tests pick for servers of their own.
     stack_port=$((12000 + 20 * (RANDOM % 390)))
-    [ -n "$(taken_ports $(seq 0 $stack_width))" ] || return 0
+    if [ -z "$(taken_ports $(seq 0 $((stack_width - 1))))" ]; then echo "$stack_port" >"$stack/port"; return; fi
   done
   fail "There are no $stack_width free ports in a row"
 }
@@ -94,7 +94,7 @@ stack_reap() {
     [ -O "$left" ] && read -r pid start 2>/dev/null <"$left/owner" || continue
     [ "$(process_start "$pid")" != "$start" ] || continue
     say "An earlier run left its servers in $left: they end now"
-    (stack=$left && stack_ends)
+    (stack=$left stack_port=$(cat "$left/port" 2>/dev/null || echo 0) && stack_ends)
   done
 }
 
@@ -170,6 +170,7 @@ wanted() { [ $stack_kind = standing ] || [ -e "$stack/owner" ]; }
 # server_ends NAME: in order, or at once in a private stack, whose data nobody needs.
 server_ends() {
   local pid signal=TERM i
+  [ -e "$stack/$1" ] || return 0
   pid=$(server_pid "$1") || { rm -f "$stack/$1/pid"; return 0; }
   # PostgreSQL ends its processes itself: fast by INT, at once by QUIT.
   case $stack_kind:$1 in standing:postgres) signal=INT ;; private:postgres) signal=QUIT ;; private:*) signal=KILL ;; esac
@@ -183,6 +184,8 @@ server_ends() {
     kill -s KILL -- "-$pid" 2>/dev/null || true
   fi
   rm -f "$stack/$1/pid"
+  # SeaweedFS keeps sockets outside of its folder.
+  [ "$1" != s3 ] || for i in ${stack_ports[s3]}; do rm -f /tmp/seaweedfs-*-$((stack_port + i)).sock; done
 }
 
 # --- All together --------------------------------------------------------------------------------------------------
@@ -293,10 +296,9 @@ stack_command() {
       (
         flock 9
         for name in "${names[@]}"; do
-          server_ends "$name"
-          say "$name is stopped"
-          [ -z "${rest[*]-}" ] || rm -rf "${stack:?}/$name"
+          { server_ends "$name" && say "$name is stopped" && { [ -z "${rest[*]-}" ] || rm -rf "${stack:?}/$name"; }; } &
         done
+        wait
       ) 9>"$stack/lock"
       ;;
     status) stack_status "${names[@]}" ;;
