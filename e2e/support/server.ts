@@ -30,6 +30,7 @@ export class Server {
   private constructor(
     readonly port: number,
     readonly data: string,
+    private readonly variables: Record<string, string>,
   ) {}
 
   /** Where the server is: what it takes for its public URL by itself. */
@@ -37,9 +38,10 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  static async start(): Promise<Server> {
+  /** Starts one; `variables` say on which engines, if not the embedded ones. */
+  static async start(variables: Record<string, string> = {}): Promise<Server> {
     if (!existsSync(BINARY)) throw new Error(`${BINARY} is not there; ./dev e2e builds it`);
-    const server = new Server(await freePort(), await mkdtemp(join(tmpdir(), 'letopis-e2e-')));
+    const server = new Server(await freePort(), await mkdtemp(join(tmpdir(), 'letopis-e2e-')), variables);
     await server.run();
     return server;
   }
@@ -54,6 +56,7 @@ export class Server {
         LETOPIS_RATE_LIMIT: 'off',
         RUST_LOG: process.env.RUST_LOG ?? 'info',
         RUST_BACKTRACE: '1',
+        ...this.variables,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

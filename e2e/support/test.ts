@@ -2,11 +2,19 @@
 import { test as base, expect, type BrowserContext, type BrowserContextOptions, type Page } from '@playwright/test';
 import AxeBuilder from '@axe-core/playwright';
 
+import { Engines } from './engines.ts';
 import { Server } from './server.ts';
 
 export { expect };
 
+export interface Options {
+  /** Whether everything lies in real servers instead of the embedded engines. */
+  onEngines: boolean;
+}
+
 interface Fixtures {
+  /** What lies where; only with `onEngines`. */
+  engines: Engines | undefined;
   server: Server;
   /** Opens the app in a fresh browser profile, at its first page. */
   open: (options?: BrowserContextOptions) => Promise<Page>;
@@ -20,9 +28,17 @@ const REFUSED = /^Failed to load resource: the server responded with a status of
 /** What Chromium says while there is no server. */
 export const SERVER_AWAY = [/net::ERR_CONNECTION_(REFUSED|RESET|CLOSED)/, /net::ERR_EMPTY_RESPONSE/, /WebSocket connection to .* failed/];
 
-export const test = base.extend<Fixtures>({
-  server: async ({}, use, info) => {
-    const server = await Server.start();
+export const test = base.extend<Options & Fixtures>({
+  onEngines: [false, { option: true }],
+
+  engines: async ({ onEngines }, use) => {
+    const engines = onEngines ? await Engines.create() : undefined;
+    await use(engines);
+    await engines?.remove();
+  },
+
+  server: async ({ engines }, use, info) => {
+    const server = await Server.start(engines?.variables);
     await use(server);
     await server.remove();
     if (info.status !== info.expectedStatus) await info.attach('server.log', { body: server.log });
