@@ -150,19 +150,24 @@ impl Drop for Server {
 
 /// The children that were killed with it.
 fn kill_with_children(postmaster: &mut Child) -> Vec<u32> {
-    // Stopped, it makes no more of them.
-    let id = postmaster.id();
-    signal(id, "STOP");
-    let children = children_of(id);
-    for child in &children {
-        // It may have ended just now.
-        let _ = Command::new("sh")
-            .args(["-c", "kill -KILL \"$1\" 2>/dev/null", "sh", &child.to_string()])
-            .status();
-    }
-    postmaster.kill().expect("it runs");
+    let killed = kill_tree(postmaster.id());
     postmaster.wait().expect("a child can be waited for");
-    children
+    killed
+}
+
+/// Sends SIGKILL to a process and to all that descend from it: those that were killed.
+pub fn kill_tree(id: u32) -> Vec<u32> {
+    let kill = |id: u32, signal: &str| {
+        // It may have ended just now.
+        let words = ["-c", "kill -s \"$1\" \"$2\" 2>/dev/null", "sh", signal, &id.to_string()];
+        let _ = Command::new("sh").args(words).status();
+    };
+    // Stopped, it makes no more of them.
+    kill(id, "STOP");
+    let mut killed: Vec<u32> = children_of(id).into_iter().flat_map(kill_tree).collect();
+    kill(id, "KILL");
+    killed.push(id);
+    killed
 }
 
 /// The status fields of a process after its name: state, parent, …
@@ -173,7 +178,7 @@ fn status_of(id: u32) -> Option<Vec<String>> {
 }
 
 /// A zombie that nobody has waited for has ended, too.
-fn has_ended(id: u32) -> bool {
+pub fn has_ended(id: u32) -> bool {
     status_of(id).is_none_or(|fields| fields[0] == "Z" || fields[0] == "X")
 }
 

@@ -1,0 +1,90 @@
+//! Two processes on the same log and engines: one writes each projection, the other stands by. Who
+//! was asleep while the other took over changes nothing.
+
+use crate::api::Api;
+use crate::engine::{Engine, Place};
+use crate::letopis::{Folder, Settings, until};
+use crate::load::{Circle, Load};
+use crate::servers::Servers;
+
+const SENDERS: usize = 4;
+const PROJECTIONS: [&str; 4] = ["sessions", "directory", "timeline", "search"];
+
+/// What `letopis projections status` says of each projection with rows.
+async fn states(settings: &Settings) -> Vec<(String, u64, u64)> {
+    let ran = settings.run(&["projections", "status", "--json"]).await;
+    let status: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let of = |name: &str| {
+        let all = status["projections"].as_array().expect("a list");
+        let it = all.iter().find(|it| it["name"] == name).expect("it is there");
+        let state = it["health"]["state"].as_str().expect("a state").to_owned();
+        (state, it["epoch"].as_u64().expect("an epoch"), it["lag_events"].as_u64().expect("a lag"))
+    };
+    PROJECTIONS.map(of).to_vec()
+}
+
+async fn all_are(settings: &Settings, state: &str) {
+    until(&format!("all are {state}"), async || {
+        states(settings).await.iter().all(|it| it.0 == state).then_some(())
+    })
+    .await;
+}
+
+async fn all_show_the_head(settings: &Settings) {
+    until("all show the head", async || states(settings).await.iter().all(|it| it.2 == 0).then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
+    let (servers, place) = tokio::join!(
+        Servers::start(&["keydb", "postgres", "elasticsearch", "cassandra"]),
+        Place::new(Engine::Postgres)
+    );
+    let first = servers.under(place.settings()).await;
+    let one = first.start().await;
+    let beside = Folder::new();
+    let second = servers.under(place.settings_in(&beside)).await;
+    let second = second.with("LETOPIS_MASTER_KEY", place.folder.file("master.key").display());
+    let two = second.start().await;
+    all_are(&first, "running").await;
+    all_are(&second, "standing_by").await;
+    let (on_one, on_two) = (Api::of(&one), Api::of(&two));
+    let circle = Circle::gather(&on_one).await;
+    let mut all = Vec::new();
+    for round in 0..2 {
+        // In the middle of its batches.
+        let (asleep, awake) = if round == 0 { (&one, &second) } else { (&two, &first) };
+        let (of_asleep, of_awake) = if round == 0 { (&on_one, &on_two) } else { (&on_two, &on_one) };
+        let load = Load::through_refusals(&circle, of_asleep, SENDERS);
+        load.goes_on(200).await;
+        asleep.pause();
+        let beside = Load::through_refusals(&circle, of_awake, SENDERS);
+        all_are(awake, "running").await;
+        beside.goes_on(200).await;
+        asleep.resume();
+        load.goes_on(50).await;
+        let asleep = if round == 0 { &first } else { &second };
+        all_are(asleep, "standing_by").await;
+        all.extend(load.stop().await);
+        all.extend(beside.stop().await);
+        all_show_the_head(awake).await;
+        all_show_the_head(asleep).await;
+        for projection in PROJECTIONS {
+            let ran = awake.run(&["projections", "rebuild", projection]).await;
+            assert_eq!(ran.code, Some(0), "{projection} is no replay: {}{}", ran.stdout, ran.stderr);
+        }
+    }
+    for api in [&on_one, &on_two] {
+        circle.send_all_again(api, &mut all).await;
+        circle.assert_all_there(api, &all).await;
+    }
+    // One that stops in order is succeeded at once; the next to come stands by.
+    one.stop().await;
+    all_are(&second, "running").await;
+    let one = first.start().await;
+    all_are(&first, "standing_by").await;
+    two.stop().await;
+    one.stop().await;
+    place.assert_sound().await;
+}
