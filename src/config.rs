@@ -65,19 +65,21 @@ pub struct Config {
     /// `postgres://<user>@<host>/<database>`.
     #[arg(long, env = "LETOPIS_KEYS_URL")]
     pub keys_url: Option<String>,
-    /// Sessions and revocations: `sqlite:<file>`.
+    /// Sessions, revocations and counters of sign-ins: `sqlite:<folder>` or
+    /// `keydb://[<user>:<password>@]<host>:<port>[/<db>]` (`keydbs:` over TLS).
     #[arg(long, env = "LETOPIS_SESSIONS_URL")]
     pub sessions_url: Option<String>,
-    /// Users, friendships, blocks: `sqlite:<file>`.
+    /// Users, friendships, blocks: `sqlite:<folder>` or `postgres://<user>@<host>/<database>`.
     #[arg(long, env = "LETOPIS_DIRECTORY_URL")]
     pub directory_url: Option<String>,
-    /// Search for people: `tantivy:<folder>`.
+    /// Search for people: `tantivy:<folder>` or `elasticsearch://[<user>:<password>@]<host>:<port>[/<prefix>]`
+    /// (`elasticsearchs:` over TLS).
     #[arg(long, env = "LETOPIS_SEARCH_URL")]
     pub search_url: Option<String>,
-    /// Chats and messages: `sqlite:<file>`.
+    /// Chats and messages: `sqlite:<folder>` or `cassandra://[<user>:<password>@]<host>:<port>[,…]/<keyspace>`.
     #[arg(long, env = "LETOPIS_TIMELINE_URL")]
     pub timeline_url: Option<String>,
-    /// What changed, to whose screens: `memory:`.
+    /// What changed, to whose screens: `memory:`, or `keydb:` as above where several processes serve.
     #[arg(long, env = "LETOPIS_LIVE_URL")]
     pub live_url: Option<String>,
     /// The file of the master key; made at the first start over an empty data folder, mode 0600.

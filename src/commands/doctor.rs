@@ -75,6 +75,7 @@ pub async fn run(config: &Config, json: bool) -> anyhow::Result<Ended> {
     machine::master_key(config, &mut found);
     engines::log(config, &SystemClock, &mut found).await;
     engines::keys(config, &SystemClock, &mut found).await;
+    engines::on_the_network(config, &mut found).await;
     projections(config, who.is_some(), &mut found).await;
     let worst = found.worst();
     if json {

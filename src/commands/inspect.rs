@@ -76,3 +76,9 @@ pub fn ports(config: &Config) -> [(&'static str, String); 4] {
         ("search", urls.search),
     ]
 }
+
+/// The URL of every engine of the read side, by its port's name.
+pub fn engines(config: &Config) -> Vec<(&'static str, String)> {
+    let live = ("live", config.urls().live);
+    ports(config).into_iter().chain([live]).collect()
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use chronicle::Clock;
 use chronicle::verify::settings::{Settings, settings};
+use stores::inspect::{Inspected, State};
 
 use super::super::inspect;
 use super::Findings;
@@ -142,6 +143,24 @@ fn judge(name: &str, said: &Settings, found: &mut Findings) {
     if said.clock_apart.abs() > CLOCKS_APART {
         let apart = format!("its clock is {:.3} s from this machine's", said.clock_apart as f64 / 1e6);
         found.problem(name, apart, "nothing is appended while they are more than 2 s apart: set both by NTP");
+    }
+}
+
+/// The engines of the read side that are not embedded: whether each answers, and is as it has to be.
+pub(super) async fn on_the_network(config: &Config, found: &mut Findings) {
+    let ports = inspect::engines(config);
+    // Beside each other: one that is away is waited for.
+    let looked_at = ports.iter().map(|(port, url)| stores::inspect::inspect(port, url));
+    for ((port, _), inspected) in ports.iter().zip(futures::future::join_all(looked_at).await) {
+        for Inspected { name, state, said, advice } in inspected.into_iter().flatten() {
+            let name = format!("{port} {name}");
+            let advice = advice.unwrap_or_default();
+            match state {
+                State::Ok => found.ok(&name, said),
+                State::Warning => found.warn(&name, said, advice),
+                State::Problem => found.problem(&name, said, advice),
+            }
+        }
     }
 }
 
