@@ -17,14 +17,14 @@ use crate::table::{Bar, Row, number};
 const STEP: i64 = 30 * Timestamp::SECOND;
 const SHORT: u64 = 100;
 /// Messages in a page, and in the period that is asked for.
-const PAGE: u64 = 50;
+pub const PAGE: u64 = 50;
 const FLAT: Bar = Bar::AtMost(1.1);
 
 /// One of the two chats.
-struct Side {
-    seat: Seat,
-    messages: u64,
-    guest: Guest,
+pub struct Side {
+    pub seat: Seat,
+    pub messages: u64,
+    pub guest: Guest,
 }
 
 pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -73,7 +73,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
 }
 
 /// What the reader asks for.
-async fn paths(letopis: &Letopis, side: &Side) -> anyhow::Result<[(&'static str, String); 3]> {
+pub async fn paths(letopis: &Letopis, side: &Side) -> anyhow::Result<[(&'static str, String); 3]> {
     let base = format!("/query/v1/chats/{}/messages", side.seat.chat);
     let middle = side.messages / 2 - PAGE / 2;
     // The time of a message in the middle, as the answer has it.
@@ -143,14 +143,28 @@ impl Reader {
     /// # Errors
     /// If the first answer is no page of `size` messages.
     pub async fn open(letopis: &Letopis, path: &str, token: &str, size: u64) -> anyhow::Result<Self> {
+        let (reader, items) = Self::asked(letopis, path, token).await?;
+        ensure!(items == size, "{path} answers {items} messages instead of {size}");
+        Ok(reader)
+    }
+
+    /// # Errors
+    /// If the first answer has fewer items.
+    pub async fn at_least(letopis: &Letopis, path: &str, token: &str, items: u64) -> anyhow::Result<Self> {
+        let (reader, found) = Self::asked(letopis, path, token).await?;
+        ensure!(found >= items, "{path} answers {found} items, fewer than {items}");
+        Ok(reader)
+    }
+
+    /// With the number of items in the first answer.
+    async fn asked(letopis: &Letopis, path: &str, token: &str) -> anyhow::Result<(Self, u64)> {
         let mut connection = Connection::open(letopis.address).await?;
         let request = get(path, Some(token), None);
         let (status, answer) = connection.ask(&request).await?;
         ensure!(status == 200, "{path} answers {status}: {}", String::from_utf8_lossy(answer));
         let answer: serde_json::Value = serde_json::from_slice(answer)?;
         let items = answer["items"].as_array().map_or(0, Vec::len) as u64;
-        ensure!(items == size, "{path} answers {items} messages instead of {size}");
-        Ok(Self { connection, request })
+        Ok((Self { connection, request }, items))
     }
 }
 

@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+mod engines;
 mod first_load;
 mod house;
 mod http;
@@ -44,6 +45,9 @@ struct Args {
     postgres: String,
     #[arg(long, default_value = "pgbench")]
     pgbench: PathBuf,
+    /// The folder of a running stack of real engines, with the variables that lead to it in `env`.
+    #[arg(long)]
+    stack: Option<PathBuf>,
     /// One short round of everything over small logs: shows that it works, and says little else.
     #[arg(long)]
     quick: bool,
@@ -80,6 +84,7 @@ enum Section {
     Http,
     Rebuild,
     Memory,
+    Engines,
     FirstLoad,
 }
 
@@ -105,6 +110,8 @@ pub struct Bench {
     pub table: Table,
     /// A folder with a large log, once there is one.
     pub large: Option<rebuild::Large>,
+    /// Real engines, where some are named.
+    pub stack: Option<engines::Stack>,
     folder: tempfile::TempDir,
 }
 
@@ -146,6 +153,7 @@ impl Bench {
             Section::Http => http::run(self).await,
             Section::Rebuild => rebuild::run(self).await,
             Section::Memory => memory::run(self).await,
+            Section::Engines => engines::run(self).await,
             Section::FirstLoad => first_load::run(self),
         }
     }
@@ -174,11 +182,18 @@ async fn run(args: Args) -> anyhow::Result<()> {
         "--clients takes 1 to 300"
     );
     let server = Server::new(&args.postgres, &args.pgbench)?;
-    let machine = Machine::new(vec![server.process().await?]);
+    let stack = args.stack.as_deref().map(engines::Stack::read).transpose()?;
+    let mut servers = vec![server.process().await?];
+    if let Some(stack) = &stack {
+        servers.extend(stack.processes()?.into_iter().map(|(_, process)| process));
+        servers.sort_unstable();
+        servers.dedup();
+    }
+    let machine = Machine::new(servers);
     let folder = tempfile::Builder::new().prefix("letopis-bench-").tempdir()?;
     let (texts, table) = (Arc::new(texts), Table::default());
     let clients = args.clients.clone();
-    let mut bench = Bench { scale, clients, texts, server, machine, table, large: None, folder };
+    let mut bench = Bench { scale, clients, texts, server, machine, table, large: None, stack, folder };
     facts(&mut bench, &args).await?;
 
     for section in Section::value_variants() {
@@ -234,7 +249,7 @@ fn command_line(words: &[String]) -> String {
     let mut shown = vec!["./dev bench".to_owned()];
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if ["--postgres", "--pgbench", "--commit"].contains(&word.as_str()) {
+        if ["--postgres", "--pgbench", "--stack", "--commit"].contains(&word.as_str()) {
             words.next();
         } else {
             // Where a file lies is nobody's business; what it is called is.

@@ -33,6 +33,44 @@ pub struct Memory {
     pub highest_rss: f64,
 }
 
+impl Memory {
+    /// # Errors
+    /// If there is no such process.
+    pub fn of(process: u32) -> anyhow::Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            kib.map(|kib| kib * 1_024.0 / 1e6).with_context(|| format!("no {name} in /proc/{process}"))
+        };
+        Ok(Self {
+            rss: field(&status, "VmRSS:")?,
+            pss: field(&rollup, "Pss:")?,
+            highest_rss: field(&status, "VmHWM:")?,
+        })
+    }
+
+    /// Of a process and all who descend from it.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub fn of_tree(process: u32) -> anyhow::Result<Self> {
+        let mut sum = Self::of(process)?;
+        for entry in std::fs::read_dir(format!("/proc/{process}/task"))? {
+            let children = std::fs::read_to_string(entry?.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
+                // It may have ended just now.
+                let Ok(child) = Self::of_tree(child) else { continue };
+                sum.rss += child.rss;
+                sum.pss += child.pss;
+                sum.highest_rss += child.highest_rss;
+            }
+        }
+        Ok(sum)
+    }
+}
+
 fn command(folder: &Path, engine: &Engine) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_letopis"));
     command.env_clear().env("LETOPIS_DATA", folder).env("NO_COLOR", "1");
@@ -49,11 +87,24 @@ impl Letopis {
     /// # Errors
     /// If it does not start; what it said is in the text.
     pub async fn start(folder: &Path, engine: &Engine) -> anyhow::Result<Self> {
+        Self::start_with(folder, engine, &[]).await
+    }
+
+    /// [`Self::start`] with more variables.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(
+        folder: &Path,
+        engine: &Engine,
+        env: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let log = folder.join("stderr.txt");
         let mut child = command(folder, engine)
             .env("LETOPIS_LISTEN", "127.0.0.1:0")
             .env("LETOPIS_RATE_LIMIT", "off")
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()?;
@@ -101,19 +152,7 @@ impl Letopis {
     /// # Errors
     /// If it has ended.
     pub fn memory(&self) -> anyhow::Result<Memory> {
-        let id = self.child.id().context("letopis has ended by itself")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let rollup = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
-        let field = |text: &str, name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-            kib.map(|kib| kib * 1_024.0 / 1e6).with_context(|| format!("no {name} in /proc/{id}"))
-        };
-        Ok(Memory {
-            rss: field(&status, "VmRSS:")?,
-            pss: field(&rollup, "Pss:")?,
-            highest_rss: field(&status, "VmHWM:")?,
-        })
+        Memory::of(self.child.id().context("letopis has ended by itself")?)
     }
 
     /// Runs a subcommand on the folder that this one serves; what it told on stderr, each line with
