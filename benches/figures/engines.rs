@@ -112,10 +112,7 @@ async fn measured(bench: &mut Bench, stack: &Stack) -> anyhow::Result<()> {
         let built = began.elapsed();
         let what = format!("all projections at once, {name}, from {events} events, at the first start");
         let rate = events as f64 / built.as_secs_f64();
-        bench.add(
-            Row::value(what, rate, " events/s").note(format!("{:.1} s", built.as_secs_f64())),
-            &watch,
-        );
+        bench.add(Row::value(what, rate, " events/s").note(format!("{:.1} s", built.as_secs_f64())), &watch);
         settled(&letopis, &sides[1].guest, &texts).await?;
         kinds.push(Kind { name, letopis, built });
     }
@@ -147,7 +144,8 @@ async fn measured(bench: &mut Bench, stack: &Stack) -> anyhow::Result<()> {
             let began = Instant::now();
             kind.letopis.run(&["projections", "rebuild", name]).await?;
             let took = began.elapsed().as_secs_f64();
-            let what = format!("rebuild of {name} from {events} events, {}, compared and switched", kind.name);
+            let what =
+                format!("rebuild of {name} from {events} events, {}, compared and switched", kind.name);
             let row = Row::value(what, events as f64 / took, " events/s");
             bench.add(row.note(format!("{took:.1} s")), &watch);
         }
@@ -175,7 +173,8 @@ fn of_memory(what: String, memory: Memory) -> Row {
 /// Pages of both chats on both kinds; flat in a chat's length on each.
 async fn histories(bench: &mut Bench, embedded: &Kind, real: &Kind, sides: &[Side]) -> anyhow::Result<()> {
     for side in sides {
-        let (of_real, of_embedded) = (paths(&real.letopis, side).await?, paths(&embedded.letopis, side).await?);
+        let (of_real, of_embedded) =
+            (paths(&real.letopis, side).await?, paths(&embedded.letopis, side).await?);
         for ((what, real_path), (_, embedded_path)) in of_real.iter().zip(&of_embedded) {
             let watch = bench.machine.watch();
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());

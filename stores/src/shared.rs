@@ -143,7 +143,10 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shared<M, E> {
         for number in
             [Some(pointer.serving), pointer.building.map(|(number, _)| number)].into_iter().flatten()
         {
-            let held = self.engine.open(number).await?.checkpoint().await;
+            let held = match self.engine.open(number).await {
+                Ok(model) => model.checkpoint().await,
+                Err(error) => Err(error),
+            };
             match held {
                 Ok(held) => highest = highest.max(held.map_or(0, |held| held.epoch)),
                 Err(error @ StoreError::Engine { .. }) => return Err(error),
@@ -223,7 +226,11 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
             })
             .await?;
         let epoch = pointer.epoch;
-        self.follow(&pointer).await?;
+        if let Err(error) = self.follow(&pointer).await
+            && !error.is_damage()
+        {
+            return Err(error);
+        }
         for number in left {
             self.engine.remove(number).await?;
         }
