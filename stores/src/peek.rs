@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use crate::checkpoint::{Checkpoint, Parked};
 use crate::error::{Result, StoreError};
+use crate::search::Elastic;
+use crate::shared;
 
 /// The generation that is served, and where it is.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ pub async fn peek(port: &str, url: &str) -> Result<Option<Peeked>> {
     let look = match scheme {
         "sqlite" => sqlite,
         "tantivy" => tantivy,
+        "elasticsearch" | "elasticsearchs" => return shared::peek(Elastic::connect(url).await?).await,
         _ => return Ok(None),
     };
     let path = Path::new(path);

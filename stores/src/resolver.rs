@@ -11,7 +11,7 @@ use crate::folder::Folder;
 use crate::live::{Live, MemoryLive};
 use crate::progress::Progress;
 use crate::read_model::ReadModel;
-use crate::search::{Search, TantivySearch};
+use crate::search::{Elastic, Search, TantivySearch};
 use crate::sessions::{Sessions, SqliteSessions};
 use crate::shared::{Engine, Shared};
 use crate::shelf::Port;
@@ -121,7 +121,8 @@ pub async fn search(url: &str) -> Result<Port<dyn Search>> {
             let open = |folder: &Path| Ok(Arc::new(TantivySearch::open(folder)?) as Arc<dyn Search>);
             opened("search", url, Folder::open(&file("search", url, path)?, open))
         }
-        _ => Err(unknown("search", url, "tantivy:<folder>")),
+        ("elasticsearch" | "elasticsearchs", _) => reached("search", url, Elastic::open(url).await),
+        _ => Err(unknown("search", url, "tantivy:<folder> or elasticsearch://<host>:<port>")),
     }
 }
 

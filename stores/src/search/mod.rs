@@ -9,8 +9,10 @@ use domain::text::fold;
 use crate::ReadModel;
 use crate::error::Result;
 
+mod elastic;
 mod tantivy;
 
+pub(crate) use self::elastic::Elastic;
 pub use self::tantivy::TantivySearch;
 
 /// The most that [`Search::candidates`] answers.

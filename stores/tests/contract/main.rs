@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod directory;
+mod elastic;
 mod generations;
 mod live;
 mod resolver;

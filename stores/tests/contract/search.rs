@@ -4,7 +4,7 @@ use std::sync::Arc;
 use stores::Port;
 use stores::search::{CANDIDATES, Change, Document, Search, SearchQuery};
 
-use crate::{Open, at, checkpoint, engines, fresh, generations, person};
+use crate::{Open, at, checkpoint, elastic, engines, fresh, generations, person};
 
 engines!([
     the_checkpoint_moves_with_the_rows,
@@ -21,6 +21,7 @@ engines!([
     tantivy => async |folder: &Path| -> Port<dyn Search> {
         stores::resolver::search(&format!("tantivy:{}/i", folder.display())).await.expect("opened")
     },
+    elasticsearch => async |folder: &Path| -> Port<dyn Search> { elastic::open(folder).await },
 );
 
 fn document(n: u128, nickname: &str, name: &str, position: u64) -> Document {
