@@ -1,10 +1,11 @@
 // The real server, one for each test: a free port, a folder of its own, ended by its process id.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 
 const BINARY = resolve(import.meta.dirname, '..', process.env.LETOPIS_BIN ?? '../target/debug/letopis');
 
@@ -48,18 +49,7 @@ export class Server {
 
   /** Starts the process on the same port and data, and waits until it is ready. */
   async run(): Promise<void> {
-    const child = spawn(BINARY, [], {
-      env: {
-        PATH: process.env.PATH,
-        LETOPIS_LISTEN: `127.0.0.1:${this.port}`,
-        LETOPIS_DATA: this.data,
-        LETOPIS_RATE_LIMIT: 'off',
-        RUST_LOG: process.env.RUST_LOG ?? 'info',
-        RUST_BACKTRACE: '1',
-        ...this.variables,
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(BINARY, [], { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.on('data', (bytes) => (this.output += bytes));
     child.stderr.on('data', (bytes) => (this.output += bytes));
     this.process = child;
@@ -71,6 +61,24 @@ export class Server {
       await new Promise((next) => setTimeout(next, 25));
     }
     throw new Error(`the server is not ready after ${PATIENCE} ms:\n${this.output}`);
+  }
+
+  private get environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env.PATH,
+      LETOPIS_LISTEN: `127.0.0.1:${this.port}`,
+      LETOPIS_DATA: this.data,
+      LETOPIS_RATE_LIMIT: 'off',
+      RUST_LOG: process.env.RUST_LOG ?? 'info',
+      RUST_BACKTRACE: '1',
+      ...this.variables,
+    };
+  }
+
+  /** Runs a subcommand beside the process and answers what it prints; fails unless it is content. */
+  async letopis(...words: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(BINARY, words, { env: this.environment, timeout: PATIENCE });
+    return stdout;
   }
 
   /** Ends the process as a crash would. */
