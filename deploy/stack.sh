@@ -62,6 +62,7 @@ private_stack() {
   echo "$$ $(process_start $$)" >"$stack/owner"
   trap stack_ends EXIT
   stack_made
+  export LETOPIS_STACKS_BEGUN=$stack/begun
   local i
   for i in {1..50}; do
     # Below those ports that the kernel gives out, and beside those that tests pick for servers of their own.
@@ -71,10 +72,14 @@ private_stack() {
   fail "There are no $stack_width free ports in a row"
 }
 stack_ends() {
-  local name
+  local name left
   rm -f "$stack/owner"
   ends $(jobs -p)
   for name in "${stack_servers[@]}"; do server_ends "$name"; done
+  # Stacks that tests have started and could not end.
+  while read -r left; do
+    if [ -O "$left/port" ]; then (stack=$left stack_port=$(cat "$left/port") && stack_ends); fi
+  done < <(cat "$stack/begun" 2>/dev/null)
   rm -rf "$stack"
 }
 
@@ -291,8 +296,13 @@ stack_command() {
   [ ${#names[@]} -gt 0 ] || names=("${stack_servers[@]}")
   standing_stack
   case $act in
-    up) (flock 9 && stack_up "${names[@]}") 9>"$stack/lock" || fail "The stack is not up" ;;
+    up)
+      [ -z "${LETOPIS_STACKS_BEGUN-}" ] || echo "$stack" >>"$LETOPIS_STACKS_BEGUN"
+      (flock 9 && stack_up "${names[@]}") 9>"$stack/lock" || fail "The stack is not up"
+      ;;
     down)
+      # What is deleted needs no order.
+      [ -z "${rest[*]-}" ] || stack_kind=private
       (
         flock 9
         for name in "${names[@]}"; do
