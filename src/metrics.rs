@@ -190,7 +190,10 @@ fn show(status: &Status) {
     set("letopis_projection_position", status.position as f64);
     set("letopis_projection_lag_events", status.lag_events as f64);
     set("letopis_projection_lag_seconds", status.lag_seconds);
-    set("letopis_projection_running", if matches!(status.health, Health::Running) { 1.0 } else { 0.0 });
+    set(
+        "letopis_projection_running",
+        if matches!(status.health, Health::Running | Health::StandingBy) { 1.0 } else { 0.0 },
+    );
     set("letopis_projection_parked_streams", status.parked.len() as f64);
     set("letopis_projection_generation", status.generation as f64);
     let progress = status.rebuild.as_ref().and_then(progress);

@@ -14,6 +14,7 @@ pub mod log;
 mod metrics;
 pub mod opening;
 mod postgres;
+pub mod reactions;
 pub mod snapshots;
 pub mod tokens;
 pub mod verify;

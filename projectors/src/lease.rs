@@ -17,11 +17,11 @@ use crate::projection::Projection;
 use crate::runner::Runner;
 
 /// Between the holder's beats.
-const BEAT: Duration = Duration::from_secs(1);
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
 /// Without a beat for so long a holder is silent.
-const SILENCE: Duration = Duration::from_secs(5);
+pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 /// Between looks at what the holder writes.
-const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
 impl<P: Projection> Runner<P> {
     /// Waits until nobody else holds the lease, and shows meanwhile what the holder writes. The one
@@ -66,11 +66,10 @@ pub(crate) fn beating<M: ReadModel + ?Sized>(port: &Port<M>, epoch: u64) -> Opti
     Some(AbortOnDrop::new(tokio::spawn(async move {
         loop {
             sleep(BEAT).await;
-            match port.shelf().beat(epoch).await {
-                // The rows' next writing is refused too, and says so.
-                Err(StoreError::StaleEpoch { .. }) => return,
-                // An engine that is away is so for whoever stands by, too.
-                Err(_) | Ok(()) => {}
+            // An engine that is away is so for whoever stands by, too. Who was taken over from has
+            // its next rows refused, and hears it there.
+            if let Err(StoreError::StaleEpoch { .. }) = port.shelf().beat(epoch).await {
+                return;
             }
         }
     })))

@@ -15,6 +15,7 @@ mod orders;
 mod page;
 mod phases;
 pub mod projection;
+pub mod reactor;
 mod rebuild;
 mod runner;
 pub mod search;
@@ -38,6 +39,7 @@ pub use desk::{Health, Parked, Projections, Refusal, Retried, Stage, Status};
 pub use halt::Halt;
 pub use page::is_vital;
 pub use projection::{Entry, Opener, Projection, ProjectionError};
+pub use reactor::{ReactionError, Reactor};
 
 use desk::{Place, Sheet};
 use directory::DirectoryProjection;
@@ -134,6 +136,19 @@ impl Running {
                 Err(halt)
             });
             (name, ended)
+        });
+    }
+
+    /// Starts a reactor.
+    pub fn react<R: Reactor>(&mut self, reactor: R) {
+        let run =
+            AbortOnDrop::new(tokio::spawn(reactor::run(reactor, self.context.clone(), self.stop.clone())));
+        self.tasks.spawn(async move {
+            let ended = run.await.map_err(|error| Halt::BrokeOff(error.to_string()));
+            if let Err(halt) = &ended {
+                tracing::error!(reactor = R::NAME, %halt, "a reactor has stopped");
+            }
+            (R::NAME, ended)
         });
     }
 

@@ -13,6 +13,7 @@ use domain::ids::{EventId, PersonId};
 use domain::personal::Personals;
 use tokio::sync::watch;
 
+use crate::reactions::Reactions;
 use crate::snapshots::Snapshots;
 
 pub mod postgres;
@@ -181,6 +182,9 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// Where states of its long streams are kept.
     fn snapshots(&self) -> &dyn Snapshots;
+
+    /// How far reactors have come.
+    fn reactions(&self) -> &dyn Reactions;
 }
 
 /// The log while its head is locked. Dropping it gives the lock back and writes nothing.

@@ -27,12 +27,14 @@ use self::writer::{Held, Writer};
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Pool, Recorded};
 use crate::clock::Clock;
 use crate::postgres::{self, connect, explain, within};
+use crate::reactions::{PostgresReactions, Reactions};
 use crate::snapshots::{PostgresSnapshots, Snapshots};
 
 /// Each migration's number is its index plus one; each notes itself in `log_schema`.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/log/1.sql"),
     include_str!("../../../migrations/postgres/log/2.sql"),
+    include_str!("../../../migrations/postgres/log/3.sql"),
 ];
 /// Connections that read.
 const READERS: u32 = 8;
@@ -56,6 +58,7 @@ pub struct PostgresLog {
     announcer: Announcer,
     clock: Arc<DatabaseClock>,
     snapshots: PostgresSnapshots,
+    reactions: PostgresReactions,
     following: JoinHandle<()>,
 }
 
@@ -94,7 +97,8 @@ impl PostgresLog {
         tokio::spawn(announcer.clone().notify(options.clone()));
         let following = tokio::spawn(announcer.clone().follow(readers.clone(), options, clock.clone()));
         let snapshots = PostgresSnapshots::new(readers.clone());
-        Ok(Arc::new(Self { readers, writer, announcer, clock, snapshots, following }))
+        let reactions = PostgresReactions::new(readers.clone());
+        Ok(Arc::new(Self { readers, writer, announcer, clock, snapshots, reactions, following }))
     }
 
     /// `fsync` and `synchronous_commit` as the connection that writes has them.
@@ -338,5 +342,9 @@ impl Log for PostgresLog {
 
     fn snapshots(&self) -> &dyn Snapshots {
         &self.snapshots
+    }
+
+    fn reactions(&self) -> &dyn Reactions {
+        &self.reactions
     }
 }

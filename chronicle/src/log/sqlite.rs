@@ -22,10 +22,14 @@ use tokio::sync::{oneshot, watch};
 use self::writer::{Announcer, Order, write_all};
 use super::recent::Recent;
 use super::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded, announce};
+use crate::reactions::{Reactions, SqliteReactions};
 use crate::snapshots::{Snapshots, SqliteSnapshots};
 
-const SCHEMA: &str = include_str!("../../../migrations/sqlite/log/1.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// Each migration's number is its index plus one, and `user_version` the last one's.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/log/1.sql"),
+    include_str!("../../../migrations/sqlite/log/2.sql"),
+];
 /// How long one waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
 /// Pages in the WAL before it is checkpointed; rarer checkpoints make appends faster.
@@ -46,6 +50,7 @@ pub struct SqliteLog {
     readers: Arc<Mutex<Vec<Connection>>>,
     head: watch::Sender<Head>,
     snapshots: SqliteSnapshots,
+    reactions: SqliteReactions,
     recent: Arc<Recent>,
     poll: tokio::task::JoinHandle<()>,
 }
@@ -77,7 +82,8 @@ impl SqliteLog {
         let readers = Arc::new(Mutex::new(Vec::new()));
         let poll = tokio::spawn(follow(path.to_owned(), readers.clone(), head.clone()));
         let snapshots = SqliteSnapshots::beside(path);
-        Ok(Arc::new(Self { path: path.to_owned(), orders, readers, head, snapshots, recent, poll }))
+        let (path, reactions) = (path.to_owned(), SqliteReactions::new(path));
+        Ok(Arc::new(Self { path, orders, readers, head, snapshots, reactions, recent, poll }))
     }
 
     /// Folds the WAL into the file, so that the file alone is the log; for an orderly stop.
@@ -166,27 +172,26 @@ fn prepare(writer: &mut Connection, path: &Path) -> Result<(), LogError> {
     writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    match version {
-        SCHEMA_VERSION => {}
-        0 => {
-            let tables: i64 = transaction
-                .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-                .map_err(failed)?;
-            if tables > 0 {
-                return Err(LogError::Corrupt(format!(
-                    "{} is a database, but no letopis log",
-                    path.display()
-                )));
-            }
-            transaction.execute_batch(SCHEMA).map_err(failed)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+    if version == 0 {
+        let tables: i64 = transaction
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(failed)?;
+        if tables > 0 {
+            return Err(LogError::Corrupt(format!("{} is a database, but no letopis log", path.display())));
         }
-        newer => {
-            return Err(LogError::Corrupt(format!(
-                "{} has log schema {newer}, and this letopis knows {SCHEMA_VERSION}: use a newer letopis",
-                path.display()
-            )));
-        }
+    }
+    let known = MIGRATIONS.len();
+    let Some(missing) = usize::try_from(version).ok().and_then(|done| MIGRATIONS.get(done..)) else {
+        return Err(LogError::Corrupt(format!(
+            "{} has log schema {version}, and this letopis knows {known}: use a newer letopis",
+            path.display()
+        )));
+    };
+    for migration in missing {
+        transaction.execute_batch(migration).map_err(failed)?;
+    }
+    if !missing.is_empty() {
+        transaction.pragma_update(None, "user_version", known as i64).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
@@ -344,5 +349,9 @@ impl Log for SqliteLog {
 
     fn snapshots(&self) -> &dyn Snapshots {
         &self.snapshots
+    }
+
+    fn reactions(&self) -> &dyn Reactions {
+        &self.reactions
     }
 }

@@ -58,6 +58,7 @@ checks! {
     "a dropped lock is given back" => dropped_lock;
     "a stream is read with its head" => stream_with_head;
     "the head can be followed" => head_is_followed;
+    "a reactor is its holder's alone" => reactor_is_its_holders;
 }
 
 /// Every check on a store of its own; what the checks that fail say.
@@ -272,4 +273,35 @@ async fn head_is_followed(engine: &dyn Engine) -> Outcome {
 async fn sqlite_keeps_the_contract() {
     let complaints = complaints(Sqlite::new).await;
     assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+async fn reactor_is_its_holders(engine: &dyn Engine) -> Outcome {
+    const NAME: &str = "photos";
+    let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let log = engine.open().await;
+    let head = commit(&*log, Head::default(), &batch(Head::default(), &chat_stream(1), 0, 3, 1)).await?;
+    let reactions = log.reactions();
+    ensure(reactions.of(NAME).await.map_err(said)?.is_none(), "a new reactor is known")?;
+    let first = reactions.take_over(NAME, one, head).await.map_err(said)?;
+    let begins = (first.position, first.event_id, first.epoch, first.holder);
+    ensure(begins == (3, head.event_id, 1, one), format!("a new one does not begin at the head: {first:?}"))?;
+    let event = EventId(Uuid::from_u128(9));
+    ensure(reactions.reacted(NAME, 1, 5, event).await.map_err(said)?, "the holder is refused")?;
+    ensure(reactions.beat(NAME, 1, false).await.map_err(said)?, "the holder's beat is refused")?;
+    // Another process, another connection.
+    let again = engine.open().await;
+    let held = again.reactions().of(NAME).await.map_err(said)?;
+    let held = held.ok_or("what was written is lost")?;
+    ensure(held.beat > first.beat, "a beat is not seen")?;
+    let second = again.reactions().take_over(NAME, other, head).await.map_err(said)?;
+    let goes_on = (second.position, second.event_id, second.epoch, second.holder);
+    ensure(goes_on == (5, Some(event), 2, other), format!("it does not go on where it was: {second:?}"))?;
+    let stale = (
+        reactions.reacted(NAME, 1, 9, event).await.map_err(said)?,
+        reactions.beat(NAME, 1, true).await.map_err(said)?,
+    );
+    ensure(stale == (false, false), "an old holder writes")?;
+    ensure(again.reactions().beat(NAME, 2, true).await.map_err(said)?, "the holder can't let go")?;
+    let free = reactions.of(NAME).await.map_err(said)?.ok_or("it is gone")?;
+    ensure((free.position, free.holder) == (5, Uuid::nil()), format!("it is not free: {free:?}"))
 }

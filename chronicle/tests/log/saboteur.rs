@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use chronicle::reactions::Reactions;
 use chronicle::snapshots::Snapshots;
 use domain::aggregate::StreamId;
 use domain::ids::EventId;
@@ -90,6 +91,9 @@ impl Log for Saboteur {
     }
     fn snapshots(&self) -> &dyn Snapshots {
         self.log.snapshots()
+    }
+    fn reactions(&self) -> &dyn Reactions {
+        self.log.reactions()
     }
 }
 

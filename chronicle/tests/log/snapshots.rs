@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use chronicle::reactions::Reactions;
 use chronicle::snapshots::{EVERY, Snapshot, Snapshots, load};
 use domain::aggregate::{Any, Event, State, StreamId};
 use domain::chat::{Chat, ChatEvent};
@@ -74,6 +75,9 @@ impl Log for Counted {
     }
     fn snapshots(&self) -> &dyn Snapshots {
         self.log.snapshots()
+    }
+    fn reactions(&self) -> &dyn Reactions {
+        self.log.reactions()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, Recorded};
+use chronicle::reactions::Reactions;
 use chronicle::snapshots::Snapshots;
 use domain::aggregate::{Kind, StreamId};
 use domain::ids::EventId;
@@ -194,6 +195,9 @@ impl Log for Holed {
     }
     fn snapshots(&self) -> &dyn Snapshots {
         self.0.snapshots()
+    }
+    fn reactions(&self) -> &dyn Reactions {
+        self.0.reactions()
     }
 }
 

@@ -6,5 +6,6 @@ mod meaning;
 mod newcomer;
 mod notices;
 mod parking;
+mod reactors;
 mod rebuilds;
 mod world;
