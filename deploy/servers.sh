@@ -23,12 +23,24 @@ s3_access_key=letopis
 s3_secret_key=letopis-on-loopback
 s3_region=us-east-1
 
-# Ports of each server, counted from the stack's first. The first of a server is the one that letopis speaks to.
-declare -A stack_ports=([postgres]='0' [keydb]='1' [elasticsearch]='2 3' [cassandra]='4 5 6' [s3]='7 8 9 10 11 12 13 14')
+# ports NAME: prints a server's ports, counted from the stack's first. The first of them is the one that letopis speaks to.
+ports() {
+  case $1 in
+    postgres) echo 0 ;;
+    keydb) echo 1 ;;
+    elasticsearch) echo 2 3 ;;
+    cassandra) echo 4 5 6 ;;
+    s3) echo 7 8 9 10 11 12 13 14 ;;
+  esac
+}
 stack_width=15
 
 # port NAME [WHICH]: prints a port of that server, 0 for its first.
-port() { local ports; read -ra ports <<<"${stack_ports[$1]}"; echo $((stack_port + ports[${2-0}])); }
+port() {
+  local all
+  read -ra all <<<"$(ports "$1")"
+  echo $((stack_port + all[${2-0}]))
+}
 
 # --- Finding and installing ----------------------------------------------------------------------------------------
 

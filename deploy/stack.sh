@@ -142,7 +142,7 @@ server_starts() {
   local name=$1 folder=$stack/$1 began=$SECONDS pid taken words as working=$stack/$1
   if ! server_lives "$name"; then
     wanted || return
-    read -ra taken <<<"$(taken_ports ${stack_ports[$name]} | tr '\n' ' ')"
+    read -ra taken <<<"$(taken_ports $(ports "$name") | tr '\n' ' ')"
     if [ ${#taken[@]} -gt 0 ]; then
       say "$name can't start: somebody else listens on port ${taken[*]} (set LETOPIS_STACK_PORT to the first of $stack_width free ones)"
       return 1
@@ -190,7 +190,7 @@ server_ends() {
   fi
   rm -f "$stack/$1/pid"
   # SeaweedFS keeps sockets outside of its folder.
-  [ "$1" != s3 ] || for i in ${stack_ports[s3]}; do rm -f /tmp/seaweedfs-*-$((stack_port + i)).sock; done
+  [ "$1" != s3 ] || for i in $(ports s3); do rm -f /tmp/seaweedfs-*-$((stack_port + i)).sock; done
 }
 
 # --- All together --------------------------------------------------------------------------------------------------
@@ -294,6 +294,7 @@ stack_command() {
   done
   case $act:${rest[*]-} in *: | down:--delete | env:--test) ;; *) fail "./dev stack $act has nothing for: ${rest[*]} (servers: ${stack_servers[*]})" ;; esac
   [ ${#names[@]} -gt 0 ] || names=("${stack_servers[@]}")
+  [ "$act" = env ] || [ -r /proc/self/stat ] || fail "./dev stack needs Linux. deploy/compose.yaml has the same servers in Docker"
   standing_stack
   case $act in
     up)

@@ -48,7 +48,7 @@ test('users, friendships and blocks are rows in PostgreSQL', async ({ inside, se
     expect(between(annApi, borisApi).map((row) => row.relation)).toEqual(['friend']);
     expect(between(borisApi, annApi).map((row) => row.relation)).toEqual(['friend']);
     expect(between(annApi, eve).map((row) => row.blocked)).toEqual([true]);
-  }).toPass();
+  }).toPass({ timeout: 20_000 });
 });
 
 test('a session lies in KeyDB while it lives, and its end once it is revoked', async ({ inside, server }) => {
@@ -69,7 +69,7 @@ test('a session lies in KeyDB while it lives, and its end once it is revoked', a
     expect(after.length, 'keys about the revocation').toBeGreaterThan(0);
     expect(after).not.toEqual(before);
     expect(said([...(await inside.held())])).toContain(current.session_id);
-  }).toPass();
+  }).toPass({ timeout: 20_000 });
 });
 
 test('messages lie in Cassandra by chat and time, sealed, and come back after a kill', async ({ inside, server }) => {
@@ -105,7 +105,7 @@ test('people are documents of Elasticsearch under the alias, which a rebuild mov
   const people = async () => (await inside.documents(alias)).filter(({ _id }) => _id === userId);
   await expect(async () => {
     expect((await people()).map(({ _source }) => _source.nickname)).toEqual([ann.nickname]);
-  }).toPass();
+  }).toPass({ timeout: 20_000 });
   const [{ _index: before }] = await people();
   expect(Object.keys(await inside.search(`_alias/${alias}`))).toEqual([before]);
 
