@@ -37,9 +37,11 @@ impl Inspected {
 /// Looks at the engine of a port's URL; `None` for an embedded one. One that doesn't answer is a
 /// finding, too.
 pub async fn inspect(port: &str, url: &str) -> Option<Vec<Inspected>> {
-    let _ = port;
     let (scheme, _) = url.split_once(':')?;
-    match scheme {
+    match (port, scheme) {
+        ("directory", "postgres" | "postgresql") => {
+            Some(crate::postgres::inspect::inspect(url, crate::directory::postgres::SCHEMA).await)
+        }
         // An arm an engine.
         _ => None,
     }

@@ -32,6 +32,7 @@ pub mod timeline;
 
 mod folder;
 mod guard;
+mod postgres;
 mod shared;
 mod sqlite;
 

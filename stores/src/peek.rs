@@ -10,6 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::checkpoint::{Checkpoint, Parked};
+use crate::directory::postgres::PostgresDirectories;
 use crate::error::{Result, StoreError};
 use crate::search::Elastic;
 use crate::shared;
@@ -29,12 +30,16 @@ pub struct Peeked {
 /// # Errors
 /// Rows that can't be read.
 pub async fn peek(port: &str, url: &str) -> Result<Option<Peeked>> {
-    let _ = port;
     let Some((scheme, path)) = url.split_once(':') else { return Ok(None) };
-    let look = match scheme {
-        "sqlite" => sqlite,
-        "tantivy" => tantivy,
-        "elasticsearch" | "elasticsearchs" => return shared::peek(Elastic::connect(url).await?).await,
+    let look = match (port, scheme) {
+        ("directory", "postgres" | "postgresql") => {
+            return shared::peek(PostgresDirectories::open(url).await?).await;
+        }
+        (_, "elasticsearch" | "elasticsearchs") => {
+            return shared::peek(Elastic::connect(url).await?).await;
+        }
+        (_, "sqlite") => sqlite,
+        (_, "tantivy") => tantivy,
         _ => return Ok(None),
     };
     let path = Path::new(path);

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::directory::postgres::PostgresDirectories;
 use crate::directory::{Directory, SqliteDirectory};
 use crate::error::{Result, StoreError};
 use crate::folder::Folder;
@@ -93,7 +94,11 @@ pub async fn directory(url: &str) -> Result<Port<dyn Directory>> {
             let open = |folder: &Path| Ok(Arc::new(SqliteDirectory::open(folder)?) as Arc<dyn Directory>);
             opened("directory", url, Folder::open(&file("directory", url, path)?, open))
         }
-        _ => Err(unknown("directory", url, "sqlite:<folder>")),
+        ("postgres" | "postgresql", _) => {
+            let engine = async { Shared::open(PostgresDirectories::open(url).await?).await };
+            reached("directory", url, engine.await)
+        }
+        _ => Err(unknown("directory", url, "sqlite:<folder> or postgres://<user>@<host>/<database>")),
     }
 }
 

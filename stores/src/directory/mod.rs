@@ -9,6 +9,7 @@ use domain::views::{PersonState, Relation};
 use crate::ReadModel;
 use crate::error::Result;
 
+pub(crate) mod postgres;
 mod sqlite;
 
 pub use sqlite::SqliteDirectory;

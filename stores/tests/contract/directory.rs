@@ -28,6 +28,10 @@ engines!([
     sqlite => async |folder: &Path| -> Port<dyn Directory> {
         stores::resolver::directory(&format!("sqlite:{}/directory", folder.display())).await.expect("opened")
     },
+    postgres => async |folder: &Path| -> Port<dyn Directory> {
+        let (server, schema) = (crate::engine("POSTGRES"), crate::namespace(folder));
+        stores::resolver::directory(&format!("{server}/postgres?schema={schema}")).await.expect("opened")
+    },
 );
 
 fn user(n: u128, nickname: &str, position: u64) -> UserRow {

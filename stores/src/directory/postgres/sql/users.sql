@@ -1,0 +1,3 @@
+SELECT u.user_id, u.nickname, u.nickname_key, u.name, u.about, u.sort_key, u.state, u.position
+FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (user_id, place) JOIN generation.users u USING (user_id)
+ORDER BY asked.place
