@@ -61,6 +61,57 @@ id!(
     /// One event in the log.
     EventId
 );
+id!(
+    /// A photo as it is asked for; a changed one has another.
+    PhotoId
+);
+
+/// The name of a blob: the SHA-256 of its sealed bytes, written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId(pub [u8; 32]);
+
+impl fmt::Display for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for BlobId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        let pairs = text.as_bytes().chunks_exact(2);
+        let fits = text.len() == 64
+            && pairs.zip(&mut bytes).all(|(pair, byte)| {
+                let read = digit(pair[0]).zip(digit(pair[1])).map(|(high, low)| high << 4 | low);
+                read.map(|read| *byte = read).is_some()
+            });
+        if fits { Ok(Self(bytes)) } else { Err(format!("not the name of a blob: {text:?}")) }
+    }
+}
+
+impl Serialize for BlobId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BlobId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 /// A UUIDv7 of a time and of randomness, both handed in.
 pub fn uuid_v7(at: Timestamp, random: &[u8; 10]) -> Uuid {
@@ -132,6 +183,16 @@ pub fn read_marker_id(chat: ChatId, person: PersonId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_blob_has_one_spelling() {
+        let text = "00ff".repeat(16);
+        let name: BlobId = text.parse().expect("a name");
+        assert_eq!((name.0[0], name.0[31], name.to_string()), (0, 255, text.clone()));
+        for wrong in ["", "00", &text[..62], &text.to_uppercase(), &format!("{text}00"), &"é".repeat(32)] {
+            assert!(wrong.parse::<BlobId>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_pair_has_one_spelling() {

@@ -14,11 +14,11 @@ use crate::chat::{Chat, ChatCommand, ChatEvent, ChatFacts};
 use crate::chronicle::{Chronicle, ChronicleCommand};
 use crate::friendship::{ASK_AGAIN_AFTER, Friendship, FriendshipCommand, FriendshipFacts, Wish};
 use crate::given::{ANN, BOB, EVE, NOW, Told, event, seal};
-use crate::ids::{ChatId, EventId, MessageId, PersonId, SessionId};
+use crate::ids::{BlobId, ChatId, EventId, MessageId, PersonId, PhotoId, SessionId};
 use crate::personal::{About, Address, Device, Email, Name, Nickname, Personals, Text, Verifier};
 use crate::read_marker::{MarkRead, ReadFacts, ReadMarker};
 use crate::session::{Method, Session, SessionCommand, WhyRevoked};
-use crate::user::{User, UserCommand};
+use crate::user::{Photo, User, UserCommand};
 use crate::views::Relation;
 use crate::{Problem, Timestamp};
 
@@ -187,10 +187,16 @@ proptest! {
     }
 
     #[test]
-    fn a_user_replays(steps in vec((0..4_u8, any::<[bool; 4]>()), 0..24)) {
+    fn a_user_replays(steps in vec((0..6_u8, any::<[bool; 4]>()), 0..24)) {
         tell::<User, _>(steps, |user, (what, [seen, nickname, name, about])| {
             let command = if what == 0 {
                 UserCommand::Create { person: ANN, nickname: Nickname("ann".into()), name: Name("Ann".into()) }
+            } else if what == 4 {
+                let n = u8::from(nickname);
+                let photo_id = PhotoId(Uuid::from_u128(u128::from(n)));
+                UserCommand::ChangePhoto { photo: Photo { photo_id, blob: BlobId([n; 32]) }, at: NOW }
+            } else if what == 5 {
+                UserCommand::RemovePhoto { at: NOW }
             } else {
                 UserCommand::EditInfo {
                     seen: if seen { user.nickname.as_ref().and_then(|it| it.event_id) } else { Some(event(1)) },

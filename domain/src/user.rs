@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Problem;
 use crate::aggregate::{Decider, aggregate};
-use crate::ids::{EventId, PersonId};
+use crate::ids::{BlobId, EventId, PersonId, PhotoId};
 use crate::personal::{About, Name, Nickname, Personal, Personals, Sealed, Visit};
 use crate::problem::Kind;
+use crate::{Problem, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +26,29 @@ pub enum UserEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         about: Option<Personal<About>>,
     },
+    /// The photo lies sealed in the blob store, under the person's key.
+    PhotoChanged {
+        person: PersonId,
+        photo_id: PhotoId,
+        blob: BlobId,
+        /// The blob that nobody needs any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<BlobId>,
+        at: Timestamp,
+    },
+    PhotoRemoved {
+        person: PersonId,
+        photo_id: PhotoId,
+        previous: BlobId,
+        at: Timestamp,
+    },
+}
+
+/// A photo, and the blob that it lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Photo {
+    pub photo_id: PhotoId,
+    pub blob: BlobId,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +66,14 @@ pub enum UserCommand {
         name: Option<Name>,
         about: Option<About>,
     },
+    /// The blob is durable already.
+    ChangePhoto {
+        photo: Photo,
+        at: Timestamp,
+    },
+    RemovePhoto {
+        at: Timestamp,
+    },
 }
 
 /// What a user's stream adds up to.
@@ -52,6 +83,20 @@ pub struct User {
     pub nickname: Option<Sealed>,
     pub name: Option<Sealed>,
     pub about: Option<Sealed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<Photo>,
+}
+
+impl UserEvent {
+    /// Whose it is.
+    pub fn person(&self) -> PersonId {
+        match self {
+            Self::UserCreated { person, .. }
+            | Self::InfoEdited { person, .. }
+            | Self::PhotoChanged { person, .. }
+            | Self::PhotoRemoved { person, .. } => *person,
+        }
+    }
 }
 
 impl Decider for User {
@@ -78,6 +123,23 @@ impl Decider for User {
                     about: about.map(Into::into),
                 }])
             }
+            (UserCommand::ChangePhoto { .. } | UserCommand::RemovePhoto { .. }, None) => {
+                Err(Kind::NotFound.into())
+            }
+            (UserCommand::ChangePhoto { photo: Photo { photo_id, blob }, at }, Some(person)) => {
+                let previous = self.photo.map(|photo| photo.blob);
+                Ok(vec![UserEvent::PhotoChanged { person, photo_id, blob, previous, at }])
+            }
+            (UserCommand::RemovePhoto { at }, Some(person)) => Ok(self
+                .photo
+                .map(|Photo { photo_id, blob }| UserEvent::PhotoRemoved {
+                    person,
+                    photo_id,
+                    previous: blob,
+                    at,
+                })
+                .into_iter()
+                .collect()),
         }
     }
 
@@ -99,6 +161,10 @@ impl Decider for User {
                     self.about = about.sealed().cloned();
                 }
             }
+            UserEvent::PhotoChanged { photo_id, blob, .. } => {
+                self.photo = Some(Photo { photo_id: *photo_id, blob: *blob });
+            }
+            UserEvent::PhotoRemoved { .. } => self.photo = None,
         }
     }
 }
@@ -121,6 +187,7 @@ impl Personals for UserEvent {
                     visit("about", *person, about);
                 }
             }
+            Self::PhotoChanged { .. } | Self::PhotoRemoved { .. } => {}
         }
     }
 }
@@ -128,6 +195,8 @@ impl Personals for UserEvent {
 aggregate!(User as "User", UserCommand, UserEvent {
     UserCreated = "1",
     InfoEdited = "1",
+    PhotoChanged = "1",
+    PhotoRemoved = "1",
 }, ());
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Given, when, then: user.
 
 use super::*;
-use crate::given::{ANN, event, given};
+use crate::given::{ANN, NOW, event, given};
 
 fn create() -> UserCommand {
     UserCommand::Create { person: ANN, nickname: Nickname("ann".into()), name: Name("Ann".into()) }
@@ -107,4 +107,57 @@ fn what_an_edit_leaves_out_stays_as_it_was() {
         (since(user.nickname), since(user.name), since(user.about)),
         (Some(event(1)), Some(event(2)), None)
     );
+}
+
+fn photo(n: u8) -> Photo {
+    Photo { photo_id: PhotoId(uuid::Uuid::from_u128(u128::from(n))), blob: BlobId([n; 32]) }
+}
+
+fn change_photo(n: u8) -> UserCommand {
+    UserCommand::ChangePhoto { photo: photo(n), at: NOW }
+}
+
+fn photo_changed(n: u8, previous: Option<u8>) -> UserEvent {
+    let Photo { photo_id, blob } = photo(n);
+    let previous = previous.map(|n| photo(n).blob);
+    UserEvent::PhotoChanged { person: ANN, photo_id, blob, previous, at: NOW }
+}
+
+fn photo_removed(n: u8) -> UserEvent {
+    let Photo { photo_id, blob } = photo(n);
+    UserEvent::PhotoRemoved { person: ANN, photo_id, previous: blob, at: NOW }
+}
+
+#[test]
+fn a_changed_photo_names_the_blob_that_it_replaces() {
+    given::<User>([created()])
+        .when(change_photo(1))
+        .then([photo_changed(1, None)])
+        .when(change_photo(2))
+        .then([photo_changed(2, Some(1))]);
+}
+
+#[test]
+fn a_removed_photo_is_gone_and_removed_once() {
+    let story = given::<User>([created(), photo_changed(1, None)])
+        .when(UserCommand::RemovePhoto { at: NOW })
+        .then([photo_removed(1)]);
+    assert_eq!(story.state().photo, None);
+    story
+        .when(UserCommand::RemovePhoto { at: NOW })
+        .then_nothing()
+        .when(change_photo(2))
+        .then([photo_changed(2, None)]);
+}
+
+#[test]
+fn an_edit_leaves_the_photo() {
+    let user = given::<User>([created(), photo_changed(1, None), renamed()]).state();
+    assert_eq!(user.photo, Some(photo(1)));
+}
+
+#[test]
+fn nobody_has_a_photo_before_being_created() {
+    given::<User>([]).when(change_photo(1)).then_refused(Kind::NotFound);
+    given::<User>([]).when(UserCommand::RemovePhoto { at: NOW }).then_refused(Kind::NotFound);
 }

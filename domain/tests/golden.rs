@@ -27,6 +27,9 @@ const KEY: &str = "01935470-5a02-7c5e-8d43-2e1f7a9d3c03";
 const CHAT: &str = "01935470-5a04-7e70-8b65-403b9c1f5e05";
 const FIRST_MESSAGE: &str = "01935470-5a05-7f81-9a76-514cad206f06";
 const SECOND_MESSAGE: &str = "01935470-5a06-7092-8987-625dbe317a07";
+const PHOTO: &str = "01935470-5a07-71a3-9098-7f6dec428b09";
+const BLOB: &str = "3b1f0c6e5d7a94823b1f0c6e5d7a94823b1f0c6e5d7a94823b1f0c6e5d7a9482";
+const EARLIER_BLOB: &str = "c0ffee0123456789c0ffee0123456789c0ffee0123456789c0ffee0123456789";
 const LOG: &str = "01935470-59ff-7000-8a98-736ecf428b08";
 
 fn id<T: From<uuid::Uuid>>(text: &str) -> T {
@@ -146,6 +149,35 @@ fn golden() -> Vec<(&'static str, Event)> {
                 nickname: Some(sealed("bm9uY2Utbmljaw")),
                 name: Some(sealed("bm9uY2UtbmFtZQ")),
                 about: Some(sealed("bm9uY2UtYWJvdXQ")),
+            }),
+        ),
+        (
+            "User/PhotoChanged.v1",
+            Event::User(UserEvent::PhotoChanged {
+                person: ann,
+                photo_id: id(PHOTO),
+                blob: BLOB.parse().expect("a name"),
+                previous: None,
+                at: at("2024-11-22T16:40:00Z"),
+            }),
+        ),
+        (
+            "User/PhotoChanged.v1.full",
+            Event::User(UserEvent::PhotoChanged {
+                person: ann,
+                photo_id: id(PHOTO),
+                blob: BLOB.parse().expect("a name"),
+                previous: Some(EARLIER_BLOB.parse().expect("a name")),
+                at: at("2024-11-22T16:40:00.000001Z"),
+            }),
+        ),
+        (
+            "User/PhotoRemoved.v1",
+            Event::User(UserEvent::PhotoRemoved {
+                person: ann,
+                photo_id: id(PHOTO),
+                previous: BLOB.parse().expect("a name"),
+                at: at("2024-11-22T16:41:00Z"),
             }),
         ),
         (

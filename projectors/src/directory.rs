@@ -13,7 +13,7 @@ use domain::friendship::{Friendship, FriendshipEvent};
 use domain::ids::Pair;
 use domain::personal::{About, Email, Name, Nickname};
 use domain::text::{fold, nickname_key};
-use domain::user::UserEvent;
+use domain::user::{Photo, UserEvent};
 use domain::views::PersonState;
 use stores::directory::{AccountRow, Change, Directory, NameText, NicknameText, Seen, UserRow};
 
@@ -77,9 +77,17 @@ impl DirectoryProjection {
                     name,
                     about: String::new(),
                     sort_key,
+                    photo: None,
                     state,
                     position,
                 })
+            }
+            UserEvent::PhotoChanged { person, photo_id, blob, .. } => {
+                let photo = Some(Photo { photo_id: *photo_id, blob: *blob });
+                Change::Photo { user_id: *person, photo, position }
+            }
+            UserEvent::PhotoRemoved { person, .. } => {
+                Change::Photo { user_id: *person, photo: None, position }
             }
             UserEvent::InfoEdited { person, nickname, name, about } => {
                 let nickname = nickname.as_ref().map(|it| self.opener.open(entry, "nickname", it));
@@ -144,7 +152,7 @@ impl Projection for DirectoryProjection {
     type Model = dyn Directory;
 
     const NAME: &'static str = "directory";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
     const READS: &'static [Kind] = &[Kind::Account, Kind::User, Kind::Friendship];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {

@@ -118,10 +118,10 @@ impl LiveProjection {
     }
 
     async fn user(&self, entry: &Entry, event: &UserEvent) -> Result<Vec<Notice>, ProjectionError> {
-        let (UserEvent::UserCreated { person, .. } | UserEvent::InfoEdited { person, .. }) = event;
-        let ids = Ids { user_id: Some(*person), ..Ids::default() };
-        let mut notices = vec![notice(entry, What::Me, ids, vec![*person])];
-        let others = self.directory.serving().linked_with(*person).await?;
+        let person = event.person();
+        let ids = Ids { user_id: Some(person), ..Ids::default() };
+        let mut notices = vec![notice(entry, What::Me, ids, vec![person])];
+        let others = self.directory.serving().linked_with(person).await?;
         if !others.is_empty() {
             notices.push(notice(entry, What::Person, ids, others));
         }

@@ -50,6 +50,9 @@ impl SearchProjection {
             UserEvent::InfoEdited { person, nickname, name, .. } => {
                 (person, nickname.as_ref(), name.as_ref())
             }
+            UserEvent::PhotoChanged { person, .. } | UserEvent::PhotoRemoved { person, .. } => {
+                (person, None, None)
+            }
         };
         let nickname = match nickname {
             Some(sealed) => self
@@ -82,8 +85,10 @@ impl Projection for SearchProjection {
         let mut changes = Vec::new();
         for entry in batch {
             let Event::User(event) = &entry.event else { continue };
-            let (UserEvent::UserCreated { person, .. } | UserEvent::InfoEdited { person, .. }) = event;
-            let known = held.get(person);
+            if matches!(event, UserEvent::PhotoChanged { .. } | UserEvent::PhotoRemoved { .. }) {
+                continue;
+            }
+            let known = held.get(&event.person());
             if known.is_some_and(|known| known.position >= entry.position) {
                 continue;
             }

@@ -12,7 +12,6 @@ use domain::ids::{Pair, read_marker_id};
 use domain::personal::Personals;
 use domain::read_marker::ReadMarkerEvent;
 use domain::session::SessionEvent;
-use domain::user::UserEvent;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -325,10 +324,8 @@ fn says_its_stream(event: &Event, id: &str) -> bool {
     match event {
         Event::Account(
             AccountEvent::AccountRegistered { person, .. } | AccountEvent::PasswordChanged { person, .. },
-        )
-        | Event::User(UserEvent::UserCreated { person, .. } | UserEvent::InfoEdited { person, .. }) => {
-            person.to_string() == id
-        }
+        ) => person.to_string() == id,
+        Event::User(event) => event.person().to_string() == id,
         Event::Session(
             SessionEvent::SessionStarted { session, .. }
             | SessionEvent::SessionRefreshed { session, .. }

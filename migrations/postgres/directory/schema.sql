@@ -13,6 +13,9 @@ CREATE TABLE generation.users (
     name         text COLLATE "C" NOT NULL,
     about        text COLLATE "C" NOT NULL,
     sort_key     text COLLATE "C" NOT NULL,
+    -- Both or neither.
+    photo_id     uuid,
+    photo_blob   bytea,
     state        text COLLATE "C" NOT NULL,
     position     bigint           NOT NULL
 );

@@ -12,6 +12,9 @@ CREATE TABLE users (
     name         TEXT NOT NULL,
     about        TEXT NOT NULL,
     sort_key     TEXT NOT NULL,
+    -- Both or neither.
+    photo_id     BLOB,
+    photo_blob   BLOB,
     state        TEXT NOT NULL,
     position     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -164,9 +164,8 @@ impl World {
 fn stream(event: &Event) -> String {
     match event {
         Event::Account(AccountEvent::AccountRegistered { person, .. })
-        | Event::Account(AccountEvent::PasswordChanged { person, .. })
-        | Event::User(UserEvent::UserCreated { person, .. })
-        | Event::User(UserEvent::InfoEdited { person, .. }) => person.to_string(),
+        | Event::Account(AccountEvent::PasswordChanged { person, .. }) => person.to_string(),
+        Event::User(event) => event.person().to_string(),
         Event::Session(
             SessionEvent::SessionStarted { session, .. }
             | SessionEvent::SessionRefreshed { session, .. }

@@ -42,8 +42,8 @@ pub async fn me(
         email: account.email,
         nickname: user.as_ref().map(|user| user.nickname.clone()),
         name: user.as_ref().map(|user| user.name.clone()),
+        photo_id: user.as_ref().and_then(|user| user.photo).map(|photo| photo.photo_id.to_string()),
         about: user.map(|user| user.about).filter(|about| !about.is_empty()),
-        photo_id: None,
         position,
     }))
 }

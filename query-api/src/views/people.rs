@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use domain::ids::PersonId;
+use domain::user::Photo;
 use domain::views::{Author, Person, PersonState, Relation};
 use stores::directory::{Linked, RelationRow, UserRow};
 
@@ -56,7 +57,13 @@ impl People {
 
     /// `None` for somebody without a profile.
     pub fn person(&self, id: PersonId) -> Option<Person> {
-        self.users.get(&id).map(|user| person_of(self.asker, user, &self.relation(id)))
+        let user = self.users.get(&id)?;
+        Some(person_of(self.asker, user, &self.relation(id), self.photo(user)))
+    }
+
+    /// The photo, if the asking person may see it.
+    pub fn photo(&self, user: &UserRow) -> Option<Photo> {
+        photo_of(self.asker, user, self.relations.get(&user.user_id))
     }
 
     /// Somebody without a profile has empty names.
@@ -66,7 +73,7 @@ impl People {
                 user_id: id,
                 nickname: user.nickname.clone(),
                 name: user.name.clone(),
-                photo_id: None,
+                photo_id: self.photo(user).map(|photo| photo.photo_id.to_string()),
                 state: user.state,
             },
             user => erased(id, user.map_or(PersonState::Active, |user| user.state)),
@@ -81,10 +88,21 @@ pub fn erased(id: PersonId, state: PersonState) -> Author {
 
 /// A linked person as `asker` sees them.
 pub fn linked(asker: PersonId, linked: &Linked) -> Person {
-    person_of(asker, &linked.user, &linked.relation)
+    let photo = photo_of(asker, &linked.user, Some(&linked.relation));
+    person_of(asker, &linked.user, &linked.relation, photo)
 }
 
-fn person_of(asker: PersonId, user: &UserRow, relation: &RelationRow) -> Person {
+/// Everybody may see a photo but those whose link with its owner has ended: whoever was blocked is
+/// answered as a former friend is.
+fn photo_of(asker: PersonId, user: &UserRow, relation: Option<&RelationRow>) -> Option<Photo> {
+    let ended = |relation: &RelationRow| {
+        relation.relation == Relation::None || relation.blocked || relation.blocked_me
+    };
+    let may = user.user_id == asker || !relation.is_some_and(ended);
+    user.photo.filter(|_| may && user.state != PersonState::Erased)
+}
+
+fn person_of(asker: PersonId, user: &UserRow, relation: &RelationRow, photo: Option<Photo>) -> Person {
     let erased = user.state == PersonState::Erased;
     let shown = |text: &String| if erased { String::new() } else { text.clone() };
     Person {
@@ -92,7 +110,7 @@ fn person_of(asker: PersonId, user: &UserRow, relation: &RelationRow) -> Person 
         nickname: shown(&user.nickname),
         name: shown(&user.name),
         about: Some(shown(&user.about)).filter(|about| !about.is_empty()),
-        photo_id: None,
+        photo_id: photo.map(|photo| photo.photo_id.to_string()),
         relation: if user.user_id == asker { Relation::Oneself } else { relation.relation },
         blocked: relation.blocked,
         state: user.state,

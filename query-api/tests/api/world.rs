@@ -167,6 +167,7 @@ impl World {
             name: name.into(),
             about: String::new(),
             sort_key: fold(name),
+            photo: None,
             state: PersonState::Active,
             position,
         };

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use domain::ids::{Pair, PersonId};
+use domain::ids::{BlobId, Pair, PersonId, PhotoId};
+use domain::user::Photo;
 use domain::views::{PersonState, Relation};
 
 use crate::ReadModel;
@@ -36,6 +37,7 @@ pub struct UserRow {
     pub about: String,
     /// The folded name, by which lists are ordered.
     pub sort_key: String,
+    pub photo: Option<Photo>,
     pub state: PersonState,
     pub position: u64,
 }
@@ -110,6 +112,12 @@ pub enum Change {
         about: Option<String>,
         position: u64,
     },
+    /// The person's photo, or that there is none any more.
+    Photo {
+        user_id: PersonId,
+        photo: Option<Photo>,
+        position: u64,
+    },
     /// The friendship's state as JSON, and what each of the two sees: first the lower id.
     Link {
         pair: Pair,
@@ -147,6 +155,12 @@ pub trait Directory: ReadModel<Change = Change> {
 
     /// By `nickname_key`.
     async fn by_nickname(&self, nickname_key: &str) -> Result<Option<UserRow>>;
+
+    /// Whose photo it is.
+    async fn by_photo(&self, photo_id: PhotoId) -> Result<Option<UserRow>>;
+
+    /// Those of `blobs` that hold somebody's photo, in no order.
+    async fn photos_in(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>>;
 
     /// How `person` sees each of `others`; those without a history are left out.
     async fn relations(&self, person: PersonId, others: &[PersonId]) -> Result<Vec<RelationRow>>;

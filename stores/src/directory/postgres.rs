@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::ids::{Pair, PersonId};
+use domain::ids::{BlobId, Pair, PersonId, PhotoId};
+use domain::user::Photo;
 use uuid::Uuid;
 
 use super::{AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, UserRow};
@@ -22,7 +23,7 @@ mod write;
 /// Where a URL names no other.
 pub(crate) const SCHEMA: &str = "letopis_directory";
 const TABLES: Tables = Tables {
-    version: 1,
+    version: 2,
     sql: include_str!("../../../migrations/postgres/directory/schema.sql"),
     indexes: include_str!("../../../migrations/postgres/directory/indexes.sql"),
     names: &["accounts", "users", "links", "relations"],
@@ -31,6 +32,8 @@ const TABLES: Tables = Tables {
 const ACCOUNT: &str = "SELECT email, state, position FROM generation.accounts WHERE user_id = $1";
 const USERS: &str = include_str!("postgres/sql/users.sql");
 const BY_NICKNAME: &str = include_str!("postgres/sql/by_nickname.sql");
+const BY_PHOTO: &str = include_str!("postgres/sql/by_photo.sql");
+const PHOTOS_IN: &str = "SELECT photo_blob FROM generation.users WHERE photo_blob = ANY ($1)";
 const RELATIONS: &str = include_str!("postgres/sql/relations.sql");
 const LINKED: &str = include_str!("postgres/sql/linked.sql");
 const LINKED_WITH: &str =
@@ -69,16 +72,33 @@ impl Engine<dyn Directory> for PostgresDirectories {
 /// One generation.
 struct PostgresDirectory(Rows);
 
-type UserColumns = (Uuid, String, String, String, String, String, String, i64);
+type UserColumns =
+    (Uuid, String, String, String, String, String, Option<Uuid>, Option<[u8; 32]>, String, i64);
 type RelationColumns = (Uuid, String, bool, bool, i64);
 /// Both, one after the other.
-type LinkedColumns =
-    (Uuid, String, String, String, String, String, String, i64, Uuid, String, bool, bool, i64);
+type LinkedColumns = (
+    Uuid,
+    String,
+    String,
+    String,
+    String,
+    String,
+    Option<Uuid>,
+    Option<[u8; 32]>,
+    String,
+    i64,
+    Uuid,
+    String,
+    bool,
+    bool,
+    i64,
+);
 
 fn user(columns: UserColumns) -> Result<UserRow> {
-    let (user_id, nickname, nickname_key, name, about, sort_key, state, position) = columns;
+    let (user_id, nickname, nickname_key, name, about, sort_key, photo_id, blob, state, position) = columns;
+    let photo = photo_id.zip(blob).map(|(id, blob)| Photo { photo_id: PhotoId(id), blob: BlobId(blob) });
     let (user_id, state, position) = (PersonId(user_id), named(state)?, unsigned(position)?);
-    Ok(UserRow { user_id, nickname, nickname_key, name, about, sort_key, state, position })
+    Ok(UserRow { user_id, nickname, nickname_key, name, about, sort_key, photo, state, position })
 }
 
 fn relation(columns: RelationColumns) -> Result<RelationRow> {
@@ -103,6 +123,8 @@ fn linked(found: Vec<LinkedColumns>) -> Result<Vec<Linked>> {
                 name,
                 about,
                 sort_key,
+                photo_id,
+                blob,
                 state,
                 position,
                 other,
@@ -112,7 +134,7 @@ fn linked(found: Vec<LinkedColumns>) -> Result<Vec<Linked>> {
                 shown,
             )| {
                 Ok(Linked {
-                    user: user((id, nickname, key, name, about, sort_key, state, position))?,
+                    user: user((id, nickname, key, name, about, sort_key, photo_id, blob, state, position))?,
                     relation: self::relation((other, relation, ours, theirs, shown))?,
                 })
             },
@@ -184,6 +206,25 @@ impl Directory for PostgresDirectory {
             .read(async |readers| sqlx::query_as(&sql).bind(&*key).fetch_optional(&readers).await)
             .await?;
         found.map(user).transpose()
+    }
+
+    async fn by_photo(&self, photo_id: PhotoId) -> Result<Option<UserRow>> {
+        let sql = self.0.sql(BY_PHOTO);
+        let found: Option<UserColumns> = self
+            .0
+            .read(async |readers| sqlx::query_as(&sql).bind(photo_id.0).fetch_optional(&readers).await)
+            .await?;
+        found.map(user).transpose()
+    }
+
+    async fn photos_in(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>> {
+        let sql = self.0.sql(PHOTOS_IN);
+        let blobs: Vec<[u8; 32]> = blobs.iter().map(|blob| blob.0).collect();
+        let found: Vec<[u8; 32]> = self
+            .0
+            .read(async |readers| sqlx::query_scalar(&sql).bind(&blobs).fetch_all(&readers).await)
+            .await?;
+        Ok(found.into_iter().map(BlobId).collect())
     }
 
     async fn relations(&self, person: PersonId, others: &[PersonId]) -> Result<Vec<RelationRow>> {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use domain::ids::{Pair, PersonId};
+use domain::ids::{BlobId, Pair, PersonId, PhotoId};
+use domain::user::Photo;
 use domain::views::Relation;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
@@ -15,7 +16,7 @@ use crate::error::Result;
 use crate::sqlite::{Schema, Sqlite, id, name_of, named, read_model};
 
 const SCHEMA: Schema = Schema {
-    version: 1,
+    version: 2,
     sql: include_str!("../../../migrations/sqlite/directory/schema.sql"),
     indexes: include_str!("../../../migrations/sqlite/directory/indexes.sql"),
     tables: &["accounts", "users", "links", "relations"],
@@ -26,11 +27,15 @@ const PUT_ACCOUNT: &str = "
         email = excluded.email, state = excluded.state, position = excluded.position
     WHERE excluded.position >= position";
 const PUT_USER: &str = "
-    INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (user_id) DO UPDATE SET
+    INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (user_id) DO UPDATE SET
         nickname = excluded.nickname, nickname_key = excluded.nickname_key,
         name = excluded.name, about = excluded.about, sort_key = excluded.sort_key,
+        photo_id = excluded.photo_id, photo_blob = excluded.photo_blob,
         state = excluded.state, position = excluded.position
     WHERE excluded.position >= position";
+const PUT_PHOTO: &str = "
+    UPDATE users SET photo_id = ?2, photo_blob = ?3, position = ?4
+    WHERE user_id = ?1 AND position <= ?4";
 const EDIT_USER: &str = "
     UPDATE users SET
         nickname = coalesce(?2, nickname), nickname_key = coalesce(?3, nickname_key),
@@ -52,16 +57,21 @@ const PUT_RELATION: &str = "
     WHERE excluded.position >= position";
 const ACCOUNT: &str = "SELECT user_id, email, state, position FROM accounts WHERE user_id = ?1";
 const USER: &str = "
-    SELECT user_id, nickname, nickname_key, name, about, sort_key, state, position
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, state, position
     FROM users WHERE user_id = ?1";
+const BY_PHOTO: &str = "
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, state, position
+    FROM users WHERE photo_id = ?1 ORDER BY position DESC LIMIT 1";
+const HAS_BLOB: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE photo_blob = ?1)";
 const BY_NICKNAME: &str = "
-    SELECT user_id, nickname, nickname_key, name, about, sort_key, state, position
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, state, position
     FROM users WHERE nickname_key = ?1 AND nickname_key <> '' ORDER BY position DESC LIMIT 1";
 const RELATION: &str = "
     SELECT other, relation, blocked, blocked_me, shown_position
     FROM relations WHERE person = ?1 AND other = ?2";
 const LINKED: &str = "
-    SELECT u.user_id, u.nickname, u.nickname_key, u.name, u.about, u.sort_key, u.state, u.position,
+    SELECT u.user_id, u.nickname, u.nickname_key, u.name, u.about, u.sort_key,
+        u.photo_id, u.photo_blob, u.state, u.position,
         r.other, r.relation, r.blocked, r.blocked_me, r.shown_position
     FROM relations r JOIN users u ON u.user_id = r.other
     WHERE r.person = ?1";
@@ -90,9 +100,16 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
         name: row.get(3)?,
         about: row.get(4)?,
         sort_key: row.get(5)?,
-        state: named(row, 6)?,
-        position: row.get(7)?,
+        photo: photo(row, 6)?,
+        state: named(row, 8)?,
+        position: row.get(9)?,
     })
+}
+
+/// A photo whose columns begin at `at`.
+fn photo(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Photo>> {
+    let Some(photo_id) = row.get::<_, Option<[u8; 16]>>(at)? else { return Ok(None) };
+    Ok(Some(Photo { photo_id: PhotoId(uuid::Uuid::from_bytes(photo_id)), blob: BlobId(row.get(at + 1)?) }))
 }
 
 /// A relation whose columns begin at `at`.
@@ -107,7 +124,7 @@ fn relation(row: &Row<'_>, at: usize) -> rusqlite::Result<RelationRow> {
 }
 
 fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
-    Ok(Linked { user: user(row)?, relation: relation(row, 8)? })
+    Ok(Linked { user: user(row)?, relation: relation(row, 10)? })
 }
 
 fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
@@ -128,6 +145,8 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
                 &user.name,
                 &user.about,
                 &user.sort_key,
+                user.photo.as_ref().map(|it| it.photo_id.0.as_bytes()),
+                user.photo.as_ref().map(|it| &it.blob.0),
                 name_of(user.state),
                 user.position,
             ))?;
@@ -140,6 +159,14 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
                 name.as_ref().map(|it| &it.name),
                 name.as_ref().map(|it| &it.sort_key),
                 about,
+                position,
+            ))?;
+        }
+        Change::Photo { user_id, photo, position } => {
+            tx.prepare_cached(PUT_PHOTO)?.execute((
+                user_id.0.as_bytes(),
+                photo.as_ref().map(|it| it.photo_id.0.as_bytes()),
+                photo.as_ref().map(|it| &it.blob.0),
                 position,
             ))?;
         }
@@ -181,7 +208,7 @@ fn apply_all(tx: &Transaction<'_>, changes: &[Change]) -> Result<()> {
     sorted.sort_by_key(|change| match change {
         Change::Account(account) => (0, account.user_id, account.user_id),
         Change::User(user) => (1, user.user_id, user.user_id),
-        Change::UserEdited { user_id, .. } => (1, *user_id, *user_id),
+        Change::UserEdited { user_id, .. } | Change::Photo { user_id, .. } => (1, *user_id, *user_id),
         Change::Link { pair, .. } => {
             let [low, high] = pair.both();
             (2, low, high)
@@ -227,6 +254,30 @@ impl Directory for SqliteDirectory {
     async fn by_nickname(&self, nickname_key: &str) -> Result<Option<UserRow>> {
         let key = nickname_key.to_owned();
         self.0.read(move |tx| Ok(tx.prepare_cached(BY_NICKNAME)?.query_row([key], user).optional()?)).await
+    }
+
+    async fn by_photo(&self, photo_id: PhotoId) -> Result<Option<UserRow>> {
+        self.0
+            .read(move |tx| {
+                Ok(tx.prepare_cached(BY_PHOTO)?.query_row([photo_id.0.as_bytes()], user).optional()?)
+            })
+            .await
+    }
+
+    async fn photos_in(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>> {
+        let blobs = blobs.to_vec();
+        self.0
+            .read(move |tx| {
+                let mut has = tx.prepare_cached(HAS_BLOB)?;
+                let mut found = Vec::new();
+                for blob in blobs {
+                    if has.query_row([blob.0], |row| row.get(0))? {
+                        found.push(blob);
+                    }
+                }
+                Ok(found)
+            })
+            .await
     }
 
     async fn relations(&self, person: PersonId, others: &[PersonId]) -> Result<Vec<RelationRow>> {

@@ -1,7 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::ids::{Pair, PersonId};
+use domain::ids::{BlobId, Pair, PersonId, PhotoId};
+use domain::user::Photo;
 use domain::views::{PersonState, Relation};
 use stores::Port;
 use stores::directory::{
@@ -19,6 +20,7 @@ engines!([
     what_is_parked_is_kept,
     a_profile_is_found_by_id_and_by_nickname,
     an_edit_changes_only_what_it_names,
+    a_photo_is_found_by_its_id_until_another_takes_its_place,
     each_of_two_sees_their_own_side_of_a_link,
     what_one_must_not_notice_moves_nothing,
     an_old_change_written_again_changes_nothing,
@@ -42,6 +44,7 @@ fn user(n: u128, nickname: &str, position: u64) -> UserRow {
         name: format!("Name of {nickname}"),
         about: String::new(),
         sort_key: nickname.to_lowercase(),
+        photo: None,
         state: PersonState::Active,
         position,
     }
@@ -158,6 +161,45 @@ async fn an_edit_changes_only_what_it_names(open: Open<'_, dyn Directory>) {
     };
     assert_eq!(store.by_nickname("anna").await.expect("an answer"), Some(expected));
     assert_eq!(store.by_nickname("ann").await.expect("an answer"), None, "given up");
+}
+
+async fn a_photo_is_found_by_its_id_until_another_takes_its_place(open: Open<'_, dyn Directory>) {
+    let photo = |n: u8| Photo { photo_id: PhotoId(uuid::Uuid::from_u128(n.into())), blob: BlobId([n; 32]) };
+    let change = |photo, position| Change::Photo { user_id: person(1), photo, position };
+    let edit = Change::UserEdited {
+        user_id: person(1),
+        nickname: None,
+        name: None,
+        about: Some("Hello".into()),
+        position: 3,
+    };
+    let changes = vec![
+        Change::User(user(1, "ann", 1)),
+        change(Some(photo(1)), 2),
+        edit,
+        Change::User(user(2, "bob", 1)),
+    ];
+    let friends = link(1, 2, Relation::Friends, Relation::Friends, 3);
+    let store = written(open, changes, 3).await;
+    store.write(vec![friends], at(3, 1)).await.expect("written");
+    let expected = UserRow { about: "Hello".into(), photo: Some(photo(1)), ..user(1, "ann", 3) };
+    assert_eq!(store.by_photo(photo(1).photo_id).await.expect("an answer"), Some(expected.clone()));
+    assert_eq!(store.by_nickname("ann").await.expect("an answer"), Some(expected.clone()));
+    let query = LinkedQuery { state: LinkState::Accepted, after: None, before: None, limit: 9 };
+    let list = store.linked(person(2), query).await.expect("an answer");
+    assert_eq!(list.into_iter().map(|it| it.user).collect::<Vec<_>>(), [expected]);
+
+    store.write(vec![change(Some(photo(2)), 4), change(Some(photo(9)), 3)], at(4, 1)).await.expect("written");
+    assert_eq!(store.by_photo(photo(1).photo_id).await.expect("an answer"), None);
+    assert_eq!(store.by_photo(photo(9).photo_id).await.expect("an answer"), None, "too old");
+    assert_eq!(the_user(&*store, 1).await.and_then(|it| it.photo), Some(photo(2)));
+    let named = store.photos_in(&[1, 2, 3].map(|n| photo(n).blob)).await.expect("an answer");
+    assert_eq!(named, [photo(2).blob]);
+
+    store.write(vec![change(None, 5)], at(5, 1)).await.expect("written");
+    let expected = UserRow { about: "Hello".into(), ..user(1, "ann", 5) };
+    assert_eq!(the_user(&*store, 1).await, Some(expected));
+    assert!(store.photos_in(&[photo(2).blob]).await.expect("an answer").is_empty());
 }
 
 async fn each_of_two_sees_their_own_side_of_a_link(open: Open<'_, dyn Directory>) {

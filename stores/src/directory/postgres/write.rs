@@ -94,6 +94,11 @@ fn profiles(mut users: BTreeMap<PersonId, UserRow>, changes: &[Change]) -> Vec<U
                 }
                 user.position = *position;
             }
+            Change::Photo { user_id, photo, position } => {
+                if let Some(user) = users.get_mut(user_id).filter(|user| user.position <= *position) {
+                    (user.photo, user.position) = (*photo, *position);
+                }
+            }
             Change::Account(_) | Change::Link { .. } => {}
         }
     }
@@ -105,7 +110,7 @@ async fn put_users(rows: &Rows, tx: &mut PgConnection, changes: &[Change]) -> Re
     let mut edited: Vec<Uuid> = changes
         .iter()
         .filter_map(|change| match change {
-            Change::UserEdited { user_id, .. } => Some(user_id.0),
+            Change::UserEdited { user_id, .. } | Change::Photo { user_id, .. } => Some(user_id.0),
             _ => None,
         })
         .collect();
@@ -131,6 +136,8 @@ async fn put_users(rows: &Rows, tx: &mut PgConnection, changes: &[Change]) -> Re
         .bind(column(&users, |it| text(&it.name)))
         .bind(column(&users, |it| text(&it.about)))
         .bind(column(&users, |it| text(&it.sort_key)))
+        .bind(column(&users, |it| it.photo.map(|photo| photo.photo_id.0)))
+        .bind(column(&users, |it| it.photo.map(|photo| photo.blob.0)))
         .bind(column(&users, |it| name_of(it.state)))
         .bind(column(&users, |it| number(it.position)))
         .execute(tx)
