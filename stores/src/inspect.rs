@@ -1,5 +1,7 @@
 //! What an operator would look at in an engine on the network: read, and never changed.
 
+use crate::search;
+
 /// One thing that was looked at in an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
@@ -43,6 +45,7 @@ pub async fn inspect(port: &str, url: &str) -> Option<Vec<Inspected>> {
             Some(crate::postgres::inspect::inspect(url, crate::directory::postgres::SCHEMA).await)
         }
         // An arm an engine.
+        "elasticsearch" | "elasticsearchs" => Some(search::inspect_elastic(url).await),
         _ => None,
     }
 }

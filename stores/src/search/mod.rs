@@ -12,7 +12,7 @@ use crate::error::Result;
 mod elastic;
 mod tantivy;
 
-pub(crate) use self::elastic::Elastic;
+pub(crate) use self::elastic::{Elastic, inspect as inspect_elastic};
 pub use self::tantivy::TantivySearch;
 
 /// The most that [`Search::candidates`] answers.

@@ -17,6 +17,7 @@ engines!([
     a_changed_name_is_found_and_the_old_one_is_not,
     an_old_change_written_again_changes_nothing,
     a_crowd_does_not_hide_the_exact_one,
+    however_many_are_near_all_are_found,
 ]
     tantivy => async |folder: &Path| -> Port<dyn Search> {
         stores::resolver::search(&format!("tantivy:{}/i", folder.display())).await.expect("opened")
@@ -116,6 +117,8 @@ async fn whatever_the_ranking_takes_is_found(open: Open<'_, dyn Search>) {
         ("alexander", "y"),
         ("alexandre", "z"),
         ("a-b_c.d", "w"),
+        ("𐌰𐌱𐌲", "Beyond the basic plane"),
+        ("wolfeschlegelsteinhausenberger", "Longer than what is indexed of a word"),
     ];
     let documents: Vec<_> =
         (1..).zip(people).map(|(n, (nickname, name))| document(n, nickname, name, n as u64)).collect();
@@ -153,6 +156,11 @@ async fn whatever_the_ranking_takes_is_found(open: Open<'_, dyn Search>) {
         "мария",
         "марияя",
         "b_c",
+        "𐌰",
+        "𐌰𐌱",
+        "𐌱𐌰𐌲",
+        "wolfeschlegelsteinhausen",
+        "wolfeschlegelstienhausenberger",
     ];
     for query in queries {
         let candidates = store.candidates(SearchQuery::of(query)).await.expect("an answer");
@@ -203,4 +211,14 @@ async fn a_crowd_does_not_hide_the_exact_one(open: Open<'_, dyn Search>) {
     assert!(names.contains(&"anna".to_owned()));
     assert!(names.contains(&"anna0001".to_owned()));
     assert!(!names.contains(&"zanna".to_owned()), "cut by nickname, as the ranking orders");
+}
+
+/// An engine that tries so many words near the query and no more would miss some.
+async fn however_many_are_near_all_are_found(open: Open<'_, dyn Search>) {
+    let letters = || 'b'..='s';
+    let names: Vec<String> =
+        letters().flat_map(|a| letters().map(move |b| format!("aaaaaa{a}{b}"))).collect();
+    let changes = (1..).zip(&names).map(|(n, name)| put(n, name, "", n as u64)).collect();
+    let store = written(open, changes, 400).await;
+    assert_eq!(found(&*store, "aaaaaaaa").await, names);
 }

@@ -10,7 +10,7 @@ use elasticsearch::http::transport::{SingleNodeConnectionPool, TransportBuilder}
 use elasticsearch::{Elasticsearch, Error};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Host, Url};
 
 use crate::error::{Result, StoreError};
 use crate::guard::{Guard, Limits};
@@ -70,6 +70,15 @@ impl Address {
             return Err(refused("has a prefix that is not of a-z, 0-9, - and _, beginning with a letter"));
         }
         Ok(Self { server, credentials, authority, prefix })
+    }
+
+    pub fn is_loopback(&self) -> bool {
+        match self.server.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
     }
 }
 
@@ -152,7 +161,7 @@ impl No {
         } else if self.status == 401 {
             ": set user and password in the URL right"
         } else if self.kind == "security_exception" || self.status == 403 {
-            ": the URL's user needs the privileges read, write, create_index, manage and delete on these indices"
+            ": the URL's user needs the privileges read, write and manage on these indices"
         } else {
             ""
         }
@@ -258,4 +267,67 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_and_as_whom() {
+        let address =
+            Address::of("elasticsearchs://ann:p%40ss%2Bw%20rd@[::1]:9201/one-two").expect("an address");
+        assert_eq!(address.server.as_str(), "https://[::1]:9201/");
+        assert!(address.is_loopback());
+        assert_eq!(address.prefix, "one-two");
+        let Some(Credentials::Basic(user, password)) = address.credentials else { panic!("credentials") };
+        assert_eq!((&*user, &*password), ("ann", "p@ss+w rd"));
+        let short = Address::of("elasticsearch://search.example").expect("an address");
+        assert_eq!((short.server.as_str(), &*short.prefix), ("http://search.example:9200/", "letopis"));
+        assert!(!short.is_loopback() && short.credentials.is_none());
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_is_refused_without_its_secrets() {
+        for url in [
+            "elasticsearch:",
+            "elasticsearch://ann:secret@host:99999",
+            "elasticsearch://ann:secret@host/Upper",
+            "elasticsearch://ann:secret@host/-dash",
+            "elasticsearch://ann:secret@host/one/two",
+            "elasticsearch://ann:secret@host/one?prefix=two",
+        ] {
+            let Err(StoreError::Refused(why)) = Address::of(url).map(drop) else { panic!("{url}") };
+            assert!(why.contains(FORM) && !why.contains("secret"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_an_operator_can_put_right_may_pass() {
+        let no = |status, kind: &str, reason: &str| No { status, kind: kind.into(), reason: reason.into() };
+        let full = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark]";
+        for (no, advice) in [
+            (no(429, "cluster_block_exception", full), "make room"),
+            (no(403, "cluster_block_exception", "index write (api)"), "lift it"),
+            (no(400, "index_closed_exception", "closed"), "open the index"),
+            (no(401, "security_exception", "unable to authenticate"), "password"),
+            (no(403, "security_exception", "unauthorized"), "privileges"),
+            (no(429, "es_rejected_execution_exception", "busy"), ""),
+            (no(503, "", ""), ""),
+        ] {
+            let error = no.into_error();
+            assert!(
+                matches!(&error, StoreError::Engine { message, .. } if message.contains(advice)),
+                "{error}"
+            );
+        }
+        for no in [
+            no(404, "index_not_found_exception", "gone"),
+            no(400, "strict_dynamic_mapping_exception", "another mapping"),
+            no(500, "corrupt_index_exception", "checksum"),
+        ] {
+            let error = no.into_error();
+            assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        }
+    }
 }

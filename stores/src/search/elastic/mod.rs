@@ -25,7 +25,9 @@
 //! and a search refreshes first.
 
 mod client;
+mod inspect;
 mod query;
+mod row;
 mod rows;
 
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::client::{Address, Client, ENGINE, No, answer, done};
+pub(crate) use self::inspect::inspect;
 use self::rows::ElasticSearch;
 use super::Search;
 use crate::error::{Result, StoreError};
@@ -101,7 +104,11 @@ impl Elastic {
         if let Some(why) = unfit(&banner) {
             return Err(StoreError::Refused(why));
         }
-        Ok(Self { client, prefix: address.prefix, aliased: AtomicU64::new(0) })
+        Ok(Self::of(&address, client))
+    }
+
+    fn of(address: &Address, client: Client) -> Self {
+        Self { client, prefix: address.prefix.clone(), aliased: AtomicU64::new(0) }
     }
 
     /// The port's generations.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::client::{Client, ENGINE, Exception, No, answer, done};
+use super::row::{Bulk, Row, SHOWN, refused_items, requests, unwritable};
 use super::{Held, found_or_none, is_loading, query};
 use crate::error::{Result, StoreError};
 use crate::read_model::{Batch, Parking, Sum, Summary, Summing};
@@ -21,8 +22,6 @@ use crate::{Checkpoint, Parked, ReadModel};
 
 /// The document with what moves after the rows.
 const CHECKPOINT: &str = "checkpoint";
-/// Bytes of a request, about; a row is some hundred.
-const REQUEST: usize = 512 << 10;
 /// Documents asked for at once.
 const PAGE: usize = 1_000;
 /// How often a take-over that meets others' is tried.
@@ -42,72 +41,11 @@ pub(super) struct ElasticSearch {
     damage: OnceLock<String>,
 }
 
-/// A row as it is stored: what is shown, and what is looked for.
-#[derive(Serialize, Deserialize)]
-struct Row {
-    user_id: PersonId,
-    nickname: String,
-    name: String,
-    position: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    folded: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    token: Vec<String>,
-}
-
-/// Of a row, what is asked back.
-const SHOWN: &[&str] = &["user_id", "nickname", "name", "position"];
-
-impl Row {
-    fn of(change: &Change) -> Self {
-        match change {
-            Change::Put(document) => {
-                let is_tombstone = document.is_tombstone();
-                Self {
-                    user_id: document.user_id,
-                    nickname: document.nickname.clone(),
-                    name: document.name.clone(),
-                    position: document.position,
-                    folded: (!is_tombstone).then(|| document.folded_nickname()),
-                    token: if is_tombstone { Vec::new() } else { document.tokens() },
-                }
-            }
-            Change::Remove { user_id, position } => Self {
-                user_id: *user_id,
-                nickname: String::new(),
-                name: String::new(),
-                position: *position,
-                folded: None,
-                token: Vec::new(),
-            },
-        }
-    }
-
-    fn document(self) -> Document {
-        let Self { user_id, nickname, name, position, .. } = self;
-        Document { user_id, nickname, name, position }
-    }
-}
-
 /// What the checkpoint's document holds.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     checkpoint: Checkpoint,
     parked: Vec<Parked>,
-}
-
-/// Of the answer to a `_bulk`, what went wrong.
-#[derive(Deserialize)]
-struct Bulk {
-    errors: bool,
-    #[serde(default)]
-    items: Vec<BTreeMap<String, Item>>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    status: u16,
-    error: Option<Exception>,
 }
 
 #[derive(Deserialize)]
@@ -206,9 +144,7 @@ impl ElasticSearch {
                     done(bulk.body(vec![body]).send().await).await
                 })
                 .await?;
-            if told.errors {
-                refused_items(told)?;
-            }
+            refused_items(told)?;
         }
         Ok(())
     }
@@ -388,44 +324,6 @@ impl ElasticSearch {
     }
 }
 
-/// Changes as `_bulk` takes them, the newest of each person, in requests of bounded size.
-fn requests(changes: &[Change]) -> Result<Vec<Vec<u8>>> {
-    let mut newest: BTreeMap<PersonId, Row> = BTreeMap::new();
-    for change in changes {
-        let row = Row::of(change);
-        if newest.get(&row.user_id).is_none_or(|known| known.position <= row.position) {
-            newest.insert(row.user_id, row);
-        }
-    }
-    let mut requests: Vec<Vec<u8>> = Vec::new();
-    for row in newest.values() {
-        let head = json!({ "index": {
-            "_id": row.user_id, "version": row.position, "version_type": "external_gte",
-        } });
-        if requests.last().is_none_or(|request| request.len() >= REQUEST) {
-            requests.push(Vec::new());
-        }
-        if let Some(request) = requests.last_mut() {
-            serde_json::to_writer(&mut *request, &head).map_err(unwritable)?;
-            request.push(b'\n');
-            serde_json::to_writer(&mut *request, row).map_err(unwritable)?;
-            request.push(b'\n');
-        }
-    }
-    Ok(requests)
-}
-
-/// A document that is newer than what was to be written is as it should be; anything else is not.
-fn refused_items(told: Bulk) -> Result<()> {
-    for item in told.items.into_iter().flat_map(BTreeMap::into_values) {
-        let Some(error) = item.error else { continue };
-        if item.status != 409 {
-            return Err(No::of(item.status, error).into_error());
-        }
-    }
-    Ok(())
-}
-
 fn park(parked: &mut Vec<Parked>, changes: &[Parking]) {
     for change in changes {
         let (Parking::Park(Parked { stream, .. }) | Parking::Unpark(stream)) = change;
@@ -435,10 +333,6 @@ fn park(parked: &mut Vec<Parked>, changes: &[Parking]) {
         }
     }
     parked.sort_by(|one, other| one.stream.cmp(&other.stream));
-}
-
-fn unwritable(error: serde_json::Error) -> StoreError {
-    StoreError::Engine { engine: ENGINE, message: error.to_string() }
 }
 
 #[async_trait]
