@@ -1,7 +1,5 @@
 //! What an operator would look at in an engine on the network: read, and never changed.
 
-use crate::search;
-
 /// One thing that was looked at in an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
@@ -44,8 +42,8 @@ pub async fn inspect(port: &str, url: &str) -> Option<Vec<Inspected>> {
         ("directory", "postgres" | "postgresql") => {
             Some(crate::postgres::inspect::inspect(url, crate::directory::postgres::SCHEMA).await)
         }
+        ("search", "elasticsearch" | "elasticsearchs") => Some(crate::search::inspect_elastic(url).await),
         // An arm an engine.
-        "elasticsearch" | "elasticsearchs" => Some(search::inspect_elastic(url).await),
         _ => None,
     }
 }

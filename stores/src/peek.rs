@@ -35,7 +35,7 @@ pub async fn peek(port: &str, url: &str) -> Result<Option<Peeked>> {
         ("directory", "postgres" | "postgresql") => {
             return shared::peek(PostgresDirectories::open(url).await?).await;
         }
-        (_, "elasticsearch" | "elasticsearchs") => {
+        ("search", "elasticsearch" | "elasticsearchs") => {
             return shared::peek(Elastic::connect(url).await?).await;
         }
         (_, "sqlite") => sqlite,
