@@ -178,7 +178,7 @@ fn status_of(id: u32) -> Option<Vec<String>> {
 }
 
 /// A zombie that nobody has waited for has ended, too.
-pub fn has_ended(id: u32) -> bool {
+fn has_ended(id: u32) -> bool {
     status_of(id).is_none_or(|fields| fields[0] == "Z" || fields[0] == "X")
 }
 

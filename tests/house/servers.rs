@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::letopis::{Settings, until};
-use crate::postgres::{has_ended, kill_tree};
+use crate::postgres::kill_tree;
 
 /// Servers by the names of `./dev stack`, which end with it.
 pub struct Servers {
@@ -57,8 +57,10 @@ impl Servers {
         let pid = std::fs::read_to_string(self.of(name).join("pid")).expect("it was started");
         let pid: u32 = pid.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("its id");
         let killed = kill_tree(pid);
-        until("its processes have ended", async || killed.iter().all(|id| has_ended(*id)).then_some(()))
-            .await;
+        // Waited for by whoever adopted them, too: PostgreSQL takes the id of one that was not for a
+        // server that runs.
+        let is_gone = |id: &u32| !Path::new(&format!("/proc/{id}")).exists();
+        until("its processes have ended", async || killed.iter().all(is_gone).then_some(())).await;
     }
 
     /// Copies the data of one that does not run.
