@@ -40,7 +40,7 @@ export default defineConfig<Options>({
     // The conversation again, with everything in real servers, and a look into them.
     {
       name: 'engines',
-      testMatch: ['two-people.spec.ts', 'sending.spec.ts', 'history.spec.ts', '*.engines.ts'],
+      testMatch: ['two-people.spec.ts', 'sending.spec.ts', 'history.spec.ts', 'crash.spec.ts', '*.engines.ts'],
       use: { onEngines: true },
       // A keyspace and its tables are made for each test.
       timeout: 180_000,
