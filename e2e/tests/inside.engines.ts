@@ -45,8 +45,8 @@ test('users, friendships and blocks are rows in PostgreSQL', async ({ inside, se
     const relations = await rows(inside, 'directory', 'relations');
     const between = (person: Api, other: Api) =>
       relations.filter((row) => row.person === person.userId && row.other === other.userId);
-    expect(between(annApi, borisApi).map((row) => row.relation)).toEqual(['friend']);
-    expect(between(borisApi, annApi).map((row) => row.relation)).toEqual(['friend']);
+    expect(between(annApi, borisApi).map((row) => row.relation)).toEqual(['friends']);
+    expect(between(borisApi, annApi).map((row) => row.relation)).toEqual(['friends']);
     expect(between(annApi, eve).map((row) => row.blocked)).toEqual([true]);
   }).toPass({ timeout: 20_000 });
 });
