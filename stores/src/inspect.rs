@@ -43,7 +43,7 @@ pub async fn inspect(port: &str, url: &str) -> Option<Vec<Inspected>> {
             Some(crate::postgres::inspect::inspect(url, crate::directory::postgres::SCHEMA).await)
         }
         ("search", "elasticsearch" | "elasticsearchs") => Some(crate::search::inspect_elastic(url).await),
-        // An arm an engine.
+        ("timeline", "cassandra") => Some(crate::cassandra::inspect(url).await),
         _ => None,
     }
 }

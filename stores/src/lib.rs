@@ -30,6 +30,7 @@ pub mod sessions;
 pub mod shelf;
 pub mod timeline;
 
+mod cassandra;
 mod folder;
 mod guard;
 mod postgres;

@@ -14,6 +14,7 @@ use crate::directory::postgres::PostgresDirectories;
 use crate::error::{Result, StoreError};
 use crate::search::Elastic;
 use crate::shared;
+use crate::timeline::CassandraTimelines;
 
 /// The generation that is served, and where it is.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ pub async fn peek(port: &str, url: &str) -> Result<Option<Peeked>> {
         ("search", "elasticsearch" | "elasticsearchs") => {
             return shared::peek(Elastic::connect(url).await?).await;
         }
+        ("timeline", "cassandra") => return CassandraTimelines::peek(url).await,
         (_, "sqlite") => sqlite,
         (_, "tantivy") => tantivy,
         _ => return Ok(None),

@@ -16,7 +16,7 @@ use crate::search::{Elastic, Search, TantivySearch};
 use crate::sessions::{Sessions, SqliteSessions};
 use crate::shared::{Engine, Shared};
 use crate::shelf::Port;
-use crate::timeline::{SqliteTimeline, Timeline};
+use crate::timeline::{CassandraTimelines, SqliteTimeline, Timeline};
 
 /// Which engine serves each port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,8 @@ pub async fn timeline(url: &str) -> Result<Port<dyn Timeline>> {
             let open = |folder: &Path| Ok(Arc::new(SqliteTimeline::open(folder)?) as Arc<dyn Timeline>);
             opened("timeline", url, Folder::open(&file("timeline", url, path)?, open))
         }
-        _ => Err(unknown("timeline", url, "sqlite:<folder>")),
+        ("cassandra", _) => reached("timeline", url, CassandraTimelines::open(url).await),
+        _ => Err(unknown("timeline", url, "sqlite:<folder> or cassandra://<host>:<port>/<keyspace>")),
     }
 }
 

@@ -17,9 +17,11 @@ use domain::views::{ChatKind, Role};
 use crate::ReadModel;
 use crate::error::Result;
 
+mod cassandra;
 mod read;
 mod sqlite;
 
+pub(crate) use cassandra::CassandraTimelines;
 pub use sqlite::SqliteTimeline;
 
 /// A chat and its head.

@@ -1,6 +1,7 @@
 //! One contract suite a port, run against every engine that serves it. A new engine is one more
 //! line in the port's `engines!`.
 
+mod cassandra;
 mod checkpoint;
 mod directory;
 mod elastic;

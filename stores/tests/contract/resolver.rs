@@ -5,11 +5,11 @@ use stores::{StoreError, Stores, Urls};
 #[tokio::test]
 async fn an_engine_that_is_not_ours_is_refused_by_name() {
     let embedded = Urls::embedded(std::path::Path::new("/nonexistent"));
-    let wrong = Urls { timeline: "cassandra://user:secret@host/keyspace".into(), ..embedded };
+    let wrong = Urls { timeline: "mongodb://user:secret@host/timeline".into(), ..embedded };
     let Err(StoreError::Refused(why)) = stores::resolver::timeline(&wrong.timeline).await else {
         panic!("it must be refused")
     };
-    assert!(why.contains("timeline") && why.contains("\"cassandra\"") && why.contains("sqlite:"), "{why}");
+    assert!(why.contains("timeline") && why.contains("\"mongodb\"") && why.contains("sqlite:"), "{why}");
     assert!(!why.contains("secret"), "{why}");
 }
 

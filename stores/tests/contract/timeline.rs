@@ -8,6 +8,7 @@ use stores::Port;
 use stores::timeline::{Change, Changed, FeedEntry, Keep, MessageQuery, MessageRow, Timeline};
 use uuid::Uuid;
 
+use crate::cassandra::Keyspace;
 use crate::{Open, at, chat, checkpoint, engines, fresh, generations, person, sealed};
 
 engines!([
@@ -27,6 +28,10 @@ engines!([
 ]
     sqlite => async |folder: &Path| -> Port<dyn Timeline> {
         stores::resolver::timeline(&format!("sqlite:{}/timeline", folder.display())).await.expect("opened")
+    },
+    cassandra => {
+        let keyspace = Keyspace::default();
+        async move |folder: &Path| -> Port<dyn Timeline> { keyspace.open(folder).await }
     },
 );
 
