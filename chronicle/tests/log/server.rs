@@ -49,7 +49,7 @@ fn owner() -> Option<(u32, u32)> {
 }
 
 pub struct Server {
-    folder: TempDir,
+    pub folder: TempDir,
     port: u16,
     settings: Vec<String>,
     postmaster: Option<Child>,

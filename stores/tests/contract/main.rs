@@ -11,6 +11,7 @@ mod resolver;
 mod search;
 mod sessions;
 mod timeline;
+mod twins;
 
 use std::path::Path;
 
