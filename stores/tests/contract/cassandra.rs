@@ -1,14 +1,21 @@
 //! What Cassandra adds to the contract: a keyspace a test, which goes with it.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
+use domain::Timestamp;
+use domain::ids::MessageId;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use stores::Port;
-use stores::timeline::Timeline;
+use stores::inspect::State;
+use stores::timeline::{Change, Keep, MessageQuery, MessageRow, Timeline};
+use stores::{Checkpoint, Port};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use uuid::Uuid;
 
-use crate::{engine, namespace};
+use crate::{at, chat, engine, fresh, namespace, person, sealed};
 
 /// The keyspace of a test: dropped at its end, since a server's memory holds few tables.
 #[derive(Default)]
@@ -45,4 +52,192 @@ pub async fn server() -> Session {
     let url = engine("CASSANDRA");
     let address = url.strip_prefix("cassandra://").expect("a URL").to_owned();
     SessionBuilder::new().known_node(address).fetch_schema_metadata(false).build().await.expect("connected")
+}
+
+/// Counts what the adapter reads: questions and rows. A question is a slice of one partition in the
+/// order of its key, so what it answers is what was read for it.
+#[derive(Clone, Default)]
+struct Reads(Arc<Mutex<(u64, u64)>>);
+
+impl Subscriber for Reads {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "stores::cassandra::read"
+    }
+    fn event(&self, event: &Event<'_>) {
+        struct Rows(u64);
+        impl Visit for Rows {
+            fn record_u64(&mut self, _: &Field, rows: u64) {
+                self.0 = rows;
+            }
+            fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+        }
+        let mut rows = Rows(0);
+        event.record(&mut rows);
+        let mut all = self.0.lock().expect("nobody panicked");
+        *all = (all.0 + 1, all.1 + rows.0);
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// A chat that began at 1 s and has a message a second.
+async fn talked(store: &dyn Timeline, n: u128, from: u64, messages: u64, position: u64) {
+    let message = |number: u64| {
+        Change::Sent(MessageRow {
+            chat_id: chat(n),
+            number,
+            message_id: MessageId(Uuid::from_u128(u128::from(number))),
+            author: person(1),
+            text: sealed(&number.to_string(), position + number),
+            sent_at: second(number),
+            reply_to: None,
+            position: position + number,
+        })
+    };
+    let numbers: Vec<u64> = (from..=messages).collect();
+    for numbers in numbers.chunks(5_000) {
+        let changes = numbers.iter().map(|number| message(*number)).collect();
+        store.write(changes, at(position + numbers[numbers.len() - 1], 1)).await.expect("written");
+    }
+}
+
+fn second(n: u64) -> Timestamp {
+    Timestamp(n as i64 * 1_000_000)
+}
+
+/// Asks for everything that a screen asks of a chat around `number`; what was read for each.
+async fn looked(store: &dyn Timeline, n: u128, number: u64, last: u64) -> Vec<(&'static str, u64, u64)> {
+    let reads = Reads::default();
+    let _reads = tracing::subscriber::set_default(reads.clone());
+    let all = MessageQuery { from: None, to: None, before: None, after: None, keep: Keep::Oldest, limit: 50 };
+    let mut counts = Vec::new();
+    let mut count = |what| {
+        let read = std::mem::take(&mut *reads.0.lock().expect("nobody panicked"));
+        counts.push((what, read.0, read.1));
+    };
+    let numbers = async |query| {
+        let found = store.messages(chat(n), query).await.expect("an answer");
+        found.iter().map(|it| it.number).collect::<Vec<_>>()
+    };
+    let period = MessageQuery { from: Some(second(number)), to: Some(second(number + 50)), ..all.clone() };
+    assert_eq!(numbers(period).await, (number..number + 50).collect::<Vec<_>>());
+    count("period");
+    let nobody = MessageQuery { from: Some(second(last + 1)), ..all.clone() };
+    assert!(numbers(nobody).await.is_empty());
+    count("period without a message");
+    let newest = MessageQuery { keep: Keep::Newest, ..all.clone() };
+    assert_eq!(numbers(newest).await, (last - 49..=last).collect::<Vec<_>>());
+    count("newest page");
+    let before = MessageQuery { before: Some(number), keep: Keep::Newest, ..all.clone() };
+    assert_eq!(numbers(before).await, (number - 50..number).collect::<Vec<_>>());
+    count("page before");
+    let after = MessageQuery { after: Some(number), ..all };
+    assert_eq!(numbers(after).await, (number + 1..=number + 50).collect::<Vec<_>>());
+    count("page after");
+    assert!(store.message(chat(n), number).await.expect("an answer").is_some());
+    count("message");
+    let feed = store.feed_since(chat(n), at_number(n, last - 3), 100).await.expect("an answer");
+    assert_eq!((feed.complete, feed.entries.len()), (true, 3));
+    count("feed");
+    counts
+}
+
+/// Positions of the two chats don't meet.
+fn at_number(n: u128, number: u64) -> u64 {
+    n as u64 * 10_000_000 + number
+}
+
+/// How long the longer chat is; a million by hand.
+const LONG: u64 = 100_000;
+
+#[tokio::test]
+async fn a_page_and_a_period_read_as_much_of_a_long_chat_as_of_a_short_one() {
+    let (folder, keyspace) = (tempfile::tempdir().expect("a folder"), Keyspace::default());
+    let store = keyspace.open(folder.path()).await.serving();
+    store.take_over(fresh()).await.expect("taken over");
+    talked(&*store, 1, 1, 1_000, at_number(1, 0)).await;
+    talked(&*store, 2, 1, LONG, at_number(2, 0)).await;
+    let (short, long) =
+        (looked(&*store, 1, 600, 1_000).await, looked(&*store, 2, LONG / 2 + 600, LONG).await);
+    assert_eq!(short, long);
+    assert_eq!(short[0].0, "period");
+    for (what, questions, rows) in short {
+        assert!(questions <= 8 && rows <= 190, "{what}: {questions} questions, {rows} rows");
+    }
+}
+
+#[tokio::test]
+async fn a_message_a_year_costs_no_look_into_the_years_between() {
+    let (folder, keyspace) = (tempfile::tempdir().expect("a folder"), Keyspace::default());
+    let store = keyspace.open(folder.path()).await.serving();
+    store.take_over(fresh()).await.expect("taken over");
+    const YEAR: i64 = 365 * 24 * 3_600 * 1_000_000;
+    let yearly = (1..=10).map(|number: u64| {
+        Change::Sent(MessageRow {
+            chat_id: chat(1),
+            number,
+            message_id: MessageId(Uuid::from_u128(u128::from(number))),
+            author: person(1),
+            text: sealed("again", number),
+            sent_at: Timestamp(number as i64 * YEAR),
+            reply_to: None,
+            position: number,
+        })
+    });
+    store.write(yearly.collect(), at(10, 1)).await.expect("written");
+    let reads = Reads::default();
+    let subscribed = tracing::subscriber::set_default(reads.clone());
+    let (from, to) = (Some(Timestamp(2 * YEAR)), Some(Timestamp(9 * YEAR)));
+    let decade = MessageQuery { from, to, before: None, after: None, keep: Keep::Oldest, limit: 50 };
+    let found = store.messages(chat(1), decade).await.expect("an answer");
+    assert_eq!(found.iter().map(|it| it.number).collect::<Vec<_>>(), (2..9).collect::<Vec<_>>());
+    let (questions, rows) = *reads.0.lock().expect("nobody panicked");
+    assert!(questions <= 8 && rows <= 40, "{questions} questions, {rows} rows");
+    drop(subscribed);
+}
+
+#[tokio::test]
+async fn doctor_finds_what_an_operator_should_know() {
+    let (folder, keyspace) = (tempfile::tempdir().expect("a folder"), Keyspace::default());
+    let url = keyspace.url(folder.path());
+    let found = stores::inspect::inspect("timeline", &url).await.expect("an engine on the network");
+    assert!(found.iter().all(|it| it.state == State::Ok), "{found:?}");
+    assert_eq!(stores::peek::peek("timeline", &url).await.expect("an answer").map(|it| it.generation), None);
+    drop(keyspace.open(folder.path()).await);
+    let found = stores::inspect::inspect("timeline", &url).await.expect("an engine on the network");
+    let single = found.iter().find(|it| it.name == "keyspace").expect("it was looked at");
+    assert!(single.state == State::Warning && single.said.contains("SimpleStrategy"), "{single:?}");
+    let peeked = stores::peek::peek("timeline", &url).await.expect("an answer").expect("it was made");
+    assert_eq!((peeked.generation, peeked.checkpoint, peeked.parked), (1, None, 0));
+    let away = "cassandra://ann:secret@127.0.0.1:1/letopis";
+    let found = stores::inspect::inspect("timeline", away).await.expect("an engine on the network");
+    assert!(found[0].state == State::Problem && !format!("{found:?}").contains("secret"), "{found:?}");
+    let refused = stores::resolver::timeline(away).await.err().map(|error| error.to_string());
+    let refused = refused.expect("nobody is there");
+    assert!(refused.contains("LETOPIS_TIMELINE_URL") && refused.contains("127.0.0.1:1"), "{refused}");
+    assert!(!refused.contains("secret"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_keyspace_that_was_dropped_is_begun_anew() {
+    let (folder, keyspace) = (tempfile::tempdir().expect("a folder"), Keyspace::default());
+    let port = keyspace.open(folder.path()).await;
+    let node = Uuid::from_u128(7);
+    let held = port.shelf().take_over(node, fresh()).await.expect("taken over");
+    let model = held.serving.expect("it can be read").model;
+    talked(&*model, 1, 1, 3, 0).await;
+    let name = keyspace.0.get().expect("it was opened").clone();
+    server().await.query_unpaged(format!("DROP KEYSPACE {name}"), ()).await.expect("dropped");
+    assert_eq!(model.checkpoint().await.expect("an answer"), None);
+    let held = port.shelf().take_over(node, fresh()).await.expect("taken over anew");
+    let serving = held.serving.expect("it can be read");
+    assert_eq!(serving.checkpoint.position, 0);
+    assert!(serving.model.message(chat(1), 3).await.expect("an answer").is_none());
+    let written = serving.model.write(Vec::new(), Checkpoint { epoch: held.epoch, ..at(3, 1) }).await;
+    written.expect("its writer goes on");
 }
