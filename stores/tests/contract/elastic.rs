@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use elasticsearch::Elasticsearch;
@@ -17,6 +18,7 @@ use stores::{Asked, Batch, Checkpoint, Port, StoreError};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use crate::own::Own;
 use crate::{at, engine, fresh, namespace, person};
 
 /// What a run that ended long ago has left in a server that stays.
@@ -246,4 +248,71 @@ async fn a_server_that_is_away_is_refused_by_name_and_without_secrets() {
     let looked = stores::inspect::inspect("search", &url).await.expect("on the network");
     assert!(matches!(&looked[..], [it] if it.state == State::Problem), "{looked:?}");
     assert!(!format!("{looked:?}").contains("secret"));
+}
+
+/// People that are written at once: in several requests.
+const CROWD: u64 = 4_000;
+
+/// The `n`th crowd, whose last change has the position that is answered.
+fn crowd(n: u64) -> (Vec<Change>, u64) {
+    let positions = (n - 1) * CROWD + 1..=n * CROWD;
+    (positions.map(|p| put(u128::from(p), &format!("person{p}"), p)).collect(), n * CROWD)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_amid_a_write_loses_nothing_that_was_answered() {
+    let own = Own::start("elasticsearch").await;
+    let url = format!("{}/own", own.url().await);
+    let port = stores::resolver::search(&url).await.expect("opened");
+    port.shelf().take_over(HOLDER, fresh()).await.expect("taken over");
+    let store = port.serving();
+    store.index().await.expect("indexed");
+    let written = Arc::new(AtomicU64::new(0));
+    let writing = tokio::spawn({
+        let (store, written) = (store.clone(), written.clone());
+        async move {
+            for n in 1.. {
+                let (changes, position) = crowd(n);
+                if store.write(changes, at(position, 1)).await.is_err() {
+                    return;
+                }
+                written.store(n, Ordering::SeqCst);
+            }
+        }
+    });
+    while written.load(Ordering::SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    own.kill().await;
+    writing.await.expect("it ends with the server");
+    let answered = written.load(Ordering::SeqCst);
+    let away = store.candidates(SearchQuery::of("person")).await;
+    assert!(matches!(away, Err(StoreError::Engine { .. })), "{away:?}");
+    own.up().await;
+
+    let held = loop {
+        // The breaker, and the shards, take their time.
+        match port.shelf().take_over(HOLDER, fresh()).await {
+            Ok(held) => break held.serving.expect("it can be read").checkpoint,
+            Err(error) => assert!(matches!(error, StoreError::Engine { .. }), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let kept = held.position / CROWD;
+    assert!(kept == answered || kept == answered + 1, "{answered} were answered, {kept} are there");
+    let last = answered + 2;
+    for n in kept + 1..=last {
+        let (changes, position) = crowd(n);
+        store.write(changes, at(position, 2)).await.expect("written");
+    }
+    let replayed = port.shelf().begin(fresh(), 2, Asked::default()).await.expect("begun");
+    for n in 1..=last {
+        let (changes, position) = crowd(n);
+        let checkpoint = Checkpoint { generation: 2, ..at(position, 2) };
+        replayed.model.write(changes, checkpoint).await.expect("written");
+    }
+    let sum = async |of: &dyn Search| of.summary().await.expect("a snapshot").await.expect("a sum");
+    let (rows, replay) = (sum(&*store).await, sum(&*replayed.model).await);
+    assert_eq!(rows.tables["documents"].count, last * CROWD);
+    assert_eq!(rows.differences(&replay), Vec::<String>::new());
 }

@@ -7,6 +7,7 @@ mod directory;
 mod elastic;
 mod generations;
 mod live;
+mod own;
 mod resolver;
 mod search;
 mod sessions;

@@ -229,7 +229,13 @@ impl No {
 pub(super) async fn answer<T: DeserializeOwned>(
     sent: std::result::Result<Response, Error>,
 ) -> Result<std::result::Result<T, No>> {
-    let away = |error: Error| StoreError::Engine { engine: ENGINE, message: chain(&error) };
+    let away = |error: Error| {
+        let mut message = chain(&error);
+        if message.contains("UnknownIssuer") {
+            message.push_str(": name the file of who signed the server's certificate, as ?ca=<file>");
+        }
+        StoreError::Engine { engine: ENGINE, message }
+    };
     let response = sent.map_err(away)?;
     let status = response.status_code();
     let body = response.bytes().await.map_err(away)?;
