@@ -287,11 +287,20 @@ pub fn signal(process: u32, name: &str) {
 
 /// Looks again and again until `look` finds something.
 pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    in_time(look).await.unwrap_or_else(|| panic!("waited {PATIENCE:?} until {what}"))
+    within(PATIENCE, what, look).await
 }
 
-/// The same; `None` if it takes too long.
-pub async fn in_time<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+/// The same with another patience.
+pub async fn within<T>(patience: Duration, what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    looked(patience, look).await.unwrap_or_else(|| panic!("waited {patience:?} until {what}"))
+}
+
+/// The same as [`until`]; `None` if it takes too long.
+pub async fn in_time<T>(look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    looked(PATIENCE, look).await
+}
+
+async fn looked<T>(patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let looking = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
         loop {
@@ -301,7 +310,7 @@ pub async fn in_time<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, looking).await.ok()
+    tokio::time::timeout(patience, looking).await.ok()
 }
 
 /// Copies the files of a folder, not of those in it.

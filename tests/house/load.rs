@@ -141,6 +141,8 @@ struct Shared {
     answered: AtomicUsize,
     refused: AtomicUsize,
     enough: AtomicBool,
+    /// After each answer.
+    pause: Duration,
 }
 
 impl Shared {
@@ -192,6 +194,7 @@ async fn send_on(circle: Circle, api: Api, seat: Seat, shared: Arc<Shared>, may_
             match circle.send(&api, &attempt).await {
                 Ok(answer) if answer.status == 200 => {
                     shared.answered(at, answer);
+                    tokio::time::sleep(shared.pause).await;
                     break;
                 }
                 Ok(answer) => assert_unavailable(&answer),
@@ -212,27 +215,33 @@ pub struct Load {
 impl Load {
     /// Each sender goes on until its connection breaks.
     pub fn until_it_breaks(circle: &Circle, api: &Api, senders: usize) -> Self {
-        Self::start(circle, api, senders, send_until_it_breaks)
+        Self::start(circle, api, senders, Duration::ZERO, send_until_it_breaks)
     }
 
     /// Each sender goes on until [`Load::stop`], and repeats what was refused by 503 `unavailable`.
     /// Any other refusal, or a broken connection, fails the test.
     pub fn through_refusals(circle: &Circle, api: &Api, senders: usize) -> Self {
-        Self::start(circle, api, senders, send_through_refusals)
+        Self::start(circle, api, senders, Duration::ZERO, send_through_refusals)
+    }
+
+    /// The same with a pause after each answer: where it is not speed that is tried.
+    pub fn gently(circle: &Circle, api: &Api, senders: usize) -> Self {
+        Self::start(circle, api, senders, Duration::from_millis(25), send_through_refusals)
     }
 
     /// Each sender goes on until [`Load::stop`], and repeats what was refused or broke.
     pub fn through_kills(circle: &Circle, api: &Api, senders: usize) -> Self {
-        Self::start(circle, api, senders, send_through_kills)
+        Self::start(circle, api, senders, Duration::ZERO, send_through_kills)
     }
 
     fn start<F: Future<Output = ()> + core::marker::Send + 'static>(
         circle: &Circle,
         api: &Api,
         senders: usize,
+        pause: Duration,
         sender: fn(Circle, Api, Seat, Arc<Shared>) -> F,
     ) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { pause, ..Shared::default() });
         let senders = (0..senders)
             .map(|number| {
                 let seat = circle.seats[number % circle.seats.len()];

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::letopis::{Settings, until};
 use crate::postgres::kill_tree;
@@ -14,13 +15,19 @@ pub struct Servers {
     folder: TempDir,
     port: u16,
     names: Vec<&'static str>,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One test at a time has servers of its own: some gigabytes, and all of a small machine while they
+/// start.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 impl Servers {
     /// Starts these, beside each other, and waits until all are ready.
     pub async fn start(names: &[&'static str]) -> Self {
         let folder = tempfile::Builder::new().prefix("letopis-servers-").tempdir().expect("a folder");
-        let servers = Self { folder, port: free_ports(), names: names.to_vec() };
+        let _turn = TURN.lock().await;
+        let servers = Self { folder, port: free_ports(), names: names.to_vec(), _turn };
         let words: Vec<&str> = ["up"].into_iter().chain(names.iter().copied()).collect();
         servers.stack(&words).await;
         servers

@@ -56,10 +56,10 @@ async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
         // In the middle of its batches.
         let (asleep, awake) = if round == 0 { (&one, &second) } else { (&two, &first) };
         let (of_asleep, of_awake) = if round == 0 { (&on_one, &on_two) } else { (&on_two, &on_one) };
-        let load = Load::through_refusals(&circle, of_asleep, SENDERS);
+        let load = Load::gently(&circle, of_asleep, SENDERS);
         load.goes_on(200).await;
         asleep.pause();
-        let beside = Load::through_refusals(&circle, of_awake, SENDERS);
+        let beside = Load::gently(&circle, of_awake, SENDERS);
         all_are(awake, "running").await;
         beside.goes_on(200).await;
         asleep.resume();
