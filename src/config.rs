@@ -8,6 +8,7 @@ use command_api::Registration;
 use command_api::passwords::Hashing;
 use ipnet::IpNet;
 use stores::Urls;
+use stores::blobs::S3Access;
 
 use crate::commands;
 use crate::gateway::PublicUrl;
@@ -82,6 +83,14 @@ pub struct Config {
     /// What changed, to whose screens: `memory:`, or `keydb:` as above where several processes serve.
     #[arg(long, env = "LETOPIS_LIVE_URL")]
     pub live_url: Option<String>,
+    /// Photos, a primary store as log and keys are: `file:<folder>` or `s3://<bucket>[/<prefix>]`.
+    /// For S3, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+    /// AWS_SESSION_TOKEN are read.
+    #[arg(long, env = "LETOPIS_BLOBS_URL")]
+    pub blobs_url: Option<String>,
+    /// Seconds for which a blob that no event names is kept: a day, and less only in tests.
+    #[arg(long, env = "LETOPIS_BLOBS_KEEP", default_value_t = projectors::sweep::AGE.as_secs())]
+    pub blobs_keep: u64,
     /// The file of the master key; made at the first start over an empty data folder, mode 0600.
     #[arg(long, env = "LETOPIS_MASTER_KEY")]
     pub master_key: Option<PathBuf>,
@@ -110,8 +119,7 @@ pub enum Place {
 
 /// Variables of the design whose parts this version does not have. Set, they would promise
 /// something; so they are refused.
-const NOT_YET: &[&str] =
-    &["LETOPIS_BLOBS_URL", "LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"];
+const NOT_YET: &[&str] = &["LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"];
 
 /// # Errors
 /// If one of the variables is set that this version can't honour.
@@ -123,6 +131,20 @@ pub fn refuse_what_is_not_there_yet() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What leads to an S3 bucket, by the variables that every S3 client reads. An empty one is as if it
+/// were not set.
+#[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]
+pub fn s3_access() -> S3Access {
+    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    S3Access {
+        endpoint: read("AWS_ENDPOINT_URL_S3").or_else(|| read("AWS_ENDPOINT_URL")),
+        region: read("AWS_REGION").or_else(|| read("AWS_DEFAULT_REGION")),
+        access_key_id: read("AWS_ACCESS_KEY_ID"),
+        secret_access_key: read("AWS_SECRET_ACCESS_KEY"),
+        session_token: read("AWS_SESSION_TOKEN"),
+    }
 }
 
 impl Config {
@@ -216,6 +238,11 @@ impl Config {
             search: or(&self.search_url, search),
             live: or(&self.live_url, live),
         }
+    }
+
+    /// Where photos are.
+    pub fn blobs(&self) -> String {
+        self.blobs_url.clone().unwrap_or_else(|| format!("file:{}", self.data.join("blobs").display()))
     }
 
     /// What browsers call the installation when it listens on `bound`.

@@ -8,18 +8,21 @@ use axum::Router;
 use chronicle::entropy::Entropy;
 use chronicle::tokens::Tokens;
 use chronicle::{Clock, Executor};
-use command_api::CommandState;
 use command_api::passwords::Passwords;
 use command_api::throttle::{InMemory, Off, Throttle};
+use command_api::{CommandState, Photos};
 use domain::Timestamp;
+use projectors::photos::PhotoSizes;
+use projectors::sweep::Sweep;
 use query_api::QueryState;
 use stores::Stores;
+use stores::blobs::Pictures;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
-use crate::config::{Config, Switch};
+use crate::config::{Config, Switch, s3_access};
 use crate::control::{self, Desk, Who};
 use crate::gateway::credentials::Credentials;
 use crate::gateway::ports::{self, SessionRows, SocketStanding};
@@ -57,6 +60,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(config.projections())
         .with_context(|| format!("{} can't be made", config.projections().display()))?;
     let stores = Stores::open(&config.urls()).await?;
+    let blobs = stores::resolver::blobs(&config.blobs(), &s3_access()).await?;
+    let pictures = Pictures::default();
     let context = projectors::Context {
         log: log.clone(),
         log_id,
@@ -66,6 +71,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         node: house.node,
     };
     let mut projecting = projectors::start(&context, &stopping);
+    projecting.react(PhotoSizes {
+        blobs: blobs.clone(),
+        pictures: pictures.clone(),
+        keyring: context.keyring.clone(),
+    });
+    let sweep = Sweep {
+        blobs: blobs.clone(),
+        directory: stores.directory.clone(),
+        log: log.clone(),
+        clock: clock.clone(),
+        age: Duration::from_secs(config.blobs_keep),
+    };
+    let sweeping = tokio::spawn(sweep.run(stopping.clone()));
 
     let tokens = Arc::new(Tokens::new(executor.keyring()));
     let standing = Arc::new(Standing::new(
@@ -73,10 +91,18 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         executor.clone(),
     ));
     let sockets = CancellationToken::new();
-    let commands = command_state(&config, &executor, &tokens, &stores, entropy.clone())?;
+    let commands = command_state(
+        &config,
+        &executor,
+        &tokens,
+        &stores,
+        Photos::new(blobs.clone(), pictures.clone()),
+        entropy.clone(),
+    )?;
     let queries = QueryState::new(
         stores.clone(),
         executor.keyring().clone(),
+        blobs.clone(),
         Arc::new(log.clone()),
         Arc::new(SocketStanding { standing: standing.clone(), now: now(&clock) }),
         &public.origin,
@@ -136,6 +162,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         marking.abort();
         stopping.cancel();
         while projecting.ended().await.is_some() {}
+        sweeping.await?;
         drop(executor);
         let committed = committing.await;
         house.close().await;
@@ -156,6 +183,7 @@ fn command_state(
     executor: &Executor,
     tokens: &Arc<Tokens>,
     stores: &Stores,
+    photos: Photos,
     entropy: Arc<dyn Entropy>,
 ) -> anyhow::Result<CommandState> {
     let throttle: Arc<dyn Throttle> = match config.rate_limit {
@@ -172,6 +200,7 @@ fn command_state(
         registration: config.registration.clone(),
         sessions: stores.sessions.clone(),
         progress: stores.progress.clone(),
+        photos,
         entropy,
     })
 }

@@ -1,4 +1,6 @@
-//! JSON bodies; whatever is wrong with one is a problem.
+//! Bodies, in JSON but for pictures; whatever is wrong with one is a problem.
+
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -9,6 +11,9 @@ use domain::problem::{FieldError, Kind};
 use serde::de::DeserializeOwned;
 
 use crate::refusal::Refusal;
+use crate::state::CommandState;
+
+const SMALL: &str = "a command takes at most 64 KiB";
 
 /// A body of type `T`, sent as `application/json`.
 #[derive(Debug)]
@@ -22,7 +27,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let json = is_json(&request);
-        let bytes = bytes(request, state).await?;
+        let bytes = bytes(request, state, SMALL).await?;
         if !json {
             return Err(unsupported());
         }
@@ -34,7 +39,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BodyOrNone<T> {
     type Rejection = Refusal;
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let json = is_json(&request);
-        let bytes = bytes(request, state).await?;
+        let bytes = bytes(request, state, SMALL).await?;
         if bytes.is_empty() {
             return read(b"{}").map(Self);
         }
@@ -45,20 +50,46 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BodyOrNone<T> {
     }
 }
 
-fn is_json(request: &Request) -> bool {
+/// A picture as it was sent, `image/*`. Whether it is one is for its decoder to say.
+#[derive(Debug)]
+pub struct Picture(pub Bytes);
+
+/// For its turn to be taken in.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl FromRequest<CommandState> for Picture {
+    type Rejection = Refusal;
+    async fn from_request(request: Request, state: &CommandState) -> Result<Self, Refusal> {
+        let kind = essence(&request).to_ascii_lowercase();
+        if !kind.starts_with("image/") {
+            return Err(Problem::new(Kind::UnsupportedType)
+                .detail("send the picture itself, as image/…")
+                .into());
+        }
+        let _place = tokio::time::timeout(PATIENCE, state.photos.uploads.acquire())
+            .await
+            .map_err(|_elapsed| Problem::new(Kind::Unavailable).detail("too many pictures at once"))?;
+        bytes(request, state, "a picture takes at most 10 MiB").await.map(Self)
+    }
+}
+
+fn essence(request: &Request) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+    value.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+fn is_json(request: &Request) -> bool {
+    essence(request).eq_ignore_ascii_case("application/json")
 }
 
 fn unsupported() -> Refusal {
     Problem::new(Kind::UnsupportedType).detail("send application/json").into()
 }
 
-async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+async fn bytes<S: Send + Sync>(request: Request, state: &S, at_most: &str) -> Result<Bytes, Refusal> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(Kind::TooLarge).detail("a command takes at most 64 KiB").into()
+            Problem::new(Kind::TooLarge).detail(at_most).into()
         } else {
             Problem::new(Kind::Malformed).detail("the body broke off").into()
         }

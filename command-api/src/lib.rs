@@ -25,7 +25,7 @@ use axum::extract::DefaultBodyLimit;
 use domain::problem::Kind;
 
 pub use refusal::Refusal;
-pub use state::{CommandState, Registration};
+pub use state::{CommandState, Photos, Registration};
 
 /// The largest body of a command, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;

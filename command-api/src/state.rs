@@ -12,8 +12,10 @@ use domain::ids::{PersonId, uuid_v7};
 use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use serde::Serialize;
+use stores::blobs::{Blobs, Pictures};
 use stores::sessions::Sessions;
 use stores::{Port, Progress};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::asking::{Anyone, Signed};
@@ -46,6 +48,23 @@ impl FromStr for Registration {
     }
 }
 
+/// Pictures that are taken in at once, in memory; others wait for their turn.
+const UPLOADS: usize = 8;
+
+/// What photos go through on their way in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Photos {
+    pub blobs: Arc<dyn Blobs>,
+    pub pictures: Pictures,
+    pub(crate) uploads: Arc<Semaphore>,
+}
+
+impl Photos {
+    pub fn new(blobs: Arc<dyn Blobs>, pictures: Pictures) -> Self {
+        Self { blobs, pictures, uploads: Arc::new(Semaphore::new(UPLOADS)) }
+    }
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct CommandState {
@@ -56,6 +75,7 @@ pub struct CommandState {
     pub registration: Registration,
     pub sessions: Port<dyn Sessions>,
     pub progress: Progress,
+    pub photos: Photos,
     pub entropy: Arc<dyn Entropy>,
 }
 

@@ -100,6 +100,8 @@ pub const CODES: &[&str] = &[
     "no-such-message",
     "no-such-person",
     "too-many-pending",
+    "too-many-pixels",
+    "broken-picture",
 ];
 
 impl FieldError {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::ids::{ChatId, MessageId, PersonId, SessionId};
+use crate::ids::{ChatId, MessageId, PersonId, PhotoId, SessionId};
 
 macro_rules! wire {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $type:ty),* $(,)? }) => {
@@ -106,6 +106,19 @@ wire!(
     /// `mark_read`: everything up to and including `number`.
     MarkRead { chat_id: ChatId, number: u64 }
 );
+
+wire!(
+    /// `remove_photo`
+    RemovePhoto {}
+);
+
+/// Answer of `change_photo`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PhotoChanged {
+    pub position: u64,
+    pub photo_id: PhotoId,
+}
 
 /// Answer of a command that has nothing else to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

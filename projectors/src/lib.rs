@@ -14,12 +14,14 @@ mod load;
 mod orders;
 mod page;
 mod phases;
+pub mod photos;
 pub mod projection;
 pub mod reactor;
 mod rebuild;
 mod runner;
 pub mod search;
 pub mod sessions;
+pub mod sweep;
 pub mod timeline;
 
 use std::sync::Arc;

@@ -29,6 +29,7 @@ pub fn router(state: QueryState) -> Router {
         .routes(routes!(endpoints::sessions::sessions))
         .routes(routes!(endpoints::search_user::search_user))
         .routes(routes!(endpoints::user::user))
+        .routes(routes!(endpoints::photo::photo))
         .routes(routes!(endpoints::friends::friends))
         .routes(routes!(endpoints::get_chats::get_chats))
         .routes(routes!(endpoints::chat::chat))

@@ -10,6 +10,7 @@ use domain::Problem;
 use domain::caller::Caller;
 use domain::problem::Kind;
 use stores::Stores;
+use stores::blobs::Blobs;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Sockets;
@@ -52,6 +53,7 @@ pub trait Standing: Send + Sync {
 pub struct QueryState {
     pub(crate) stores: Stores,
     pub(crate) keyring: Keyring,
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) head: Arc<dyn Head>,
     pub(crate) standing: Arc<dyn Standing>,
     /// The origin of LETOPIS_PUBLIC_URL, as browsers write it.
@@ -66,13 +68,14 @@ impl QueryState {
     pub fn new(
         stores: Stores,
         keyring: Keyring,
+        blobs: Arc<dyn Blobs>,
         head: Arc<dyn Head>,
         standing: Arc<dyn Standing>,
         public_origin: &str,
         shutdown: CancellationToken,
     ) -> Self {
         let public_origin = public_origin.into();
-        Self { stores, keyring, head, standing, public_origin, shutdown, sockets: Sockets::default() }
+        Self { stores, keyring, blobs, head, standing, public_origin, shutdown, sockets: Sockets::default() }
     }
 
     /// How many sockets are open.

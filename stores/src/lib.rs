@@ -16,6 +16,7 @@
 //! Embedded engines lie in a folder that one process has (`folder`); the others are shared, and
 //! their one writer holds a lease in the engine (`shared`).
 
+pub mod blobs;
 pub mod checkpoint;
 pub mod directory;
 pub mod error;

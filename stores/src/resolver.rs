@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::blobs::{Blobs, FileBlobs, S3Access, S3Blobs};
 use crate::directory::postgres::PostgresDirectories;
 use crate::directory::{Directory, SqliteDirectory};
 use crate::error::{Result, StoreError};
@@ -141,6 +142,32 @@ pub async fn live(url: &str) -> Result<Arc<dyn Live>> {
         ("memory", "") => Ok(Arc::new(MemoryLive::default())),
         _ => Err(unknown("live", url, "memory:")),
     }
+}
+
+/// The blob store of a URL. `access` is for `s3:`.
+///
+/// # Errors
+/// See [`Stores::open`].
+pub async fn blobs(url: &str, access: &S3Access) -> Result<Arc<dyn Blobs>> {
+    let opened = match scheme(url) {
+        ("file", path) => {
+            let folder = file("blobs", url, path.strip_prefix("//").unwrap_or(path))?;
+            FileBlobs::open(&folder).map(|blobs| Arc::new(blobs) as Arc<dyn Blobs>)
+        }
+        ("s3", path) => {
+            let blobs = S3Blobs::open(path.trim_start_matches('/'), access).await;
+            blobs.map(|blobs| Arc::new(blobs) as Arc<dyn Blobs>)
+        }
+        _ => return Err(unknown("blobs", url, "file:<folder> or s3://<bucket>[/<prefix>]")),
+    };
+    opened.map_err(|error| {
+        StoreError::Refused(format!(
+            "LETOPIS_BLOBS_URL: the blob store {} cannot be used ({error}): see that the folder may be written to, \
+             or that the bucket is there and AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY lead to it",
+            without_secrets(url)
+        ))
+    })
 }
 
 fn scheme(url: &str) -> (&str, &str) {

@@ -238,6 +238,14 @@ impl Letopis {
         format!("http://{}{path}", self.address)
     }
 
+    /// The most memory that it has held so far, in KiB.
+    pub fn highest_memory(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel counts it");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
     /// Sends SIGKILL and answers when the kernel has ended it; all that it said.
     pub async fn kill(mut self) -> String {
         self.running.child.kill().expect("it runs");

@@ -26,6 +26,7 @@ mod metrics;
 mod otlp;
 mod pauses;
 mod people;
+mod photos;
 mod poison;
 mod postgres;
 mod proxy;

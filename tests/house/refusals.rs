@@ -155,7 +155,7 @@ async fn unknown_engines_are_refused_by_name_and_their_passwords_kept() {
 
 #[tokio::test]
 async fn what_this_version_cannot_honour_is_refused() {
-    for variable in ["LETOPIS_BLOBS_URL", "LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"] {
+    for variable in ["LETOPIS_MAIL_URL", "LETOPIS_VERIFY_MAIL", "LETOPIS_ERASE_AFTER"] {
         let said = Folder::new().settings().with(variable, "on").refused().await;
         assert_says(&said, &[variable]);
     }

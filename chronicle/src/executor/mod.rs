@@ -182,11 +182,7 @@ impl Executor {
         let scope = envelope.scope.to_string();
         let key = envelope.key;
         let first_event = event_id(&scope, key, 0);
-        let mut hashed = Vec::with_capacity(envelope.request.len() + 32);
-        hashed.extend_from_slice(envelope.operation.as_bytes());
-        hashed.push(b'\n');
-        hashed.extend_from_slice(&envelope.request);
-        let request = self.keyring.request_hmac(&hashed);
+        let request = self.request_of(&envelope);
         let order = Order {
             envelope,
             first_event,
@@ -208,6 +204,28 @@ impl Executor {
             Answer::Refused(problem) => Err(problem),
             Answer::Repeat(_) => self.recall(&scope, key, &request).await,
         }
+    }
+
+    fn request_of(&self, envelope: &Envelope) -> String {
+        let mut hashed = Vec::with_capacity(envelope.request.len() + 32);
+        hashed.extend_from_slice(envelope.operation.as_bytes());
+        hashed.push(b'\n');
+        hashed.extend_from_slice(&envelope.request);
+        self.keyring.request_hmac(&hashed)
+    }
+
+    /// What was written under the envelope's key before, for whoever would do something expensive
+    /// first.
+    ///
+    /// # Errors
+    /// `key-reused`; `unavailable` when the log can't be read.
+    pub async fn repeated(&self, envelope: &Envelope) -> Result<Option<Done>, Problem> {
+        let scope = envelope.scope.to_string();
+        let first = event_id(&scope, envelope.key, 0);
+        if self.log.by_ids(&[first]).await.map_err(unavailable)?.is_empty() {
+            return Ok(None);
+        }
+        self.recall(&scope, envelope.key, &self.request_of(envelope)).await.map(Some)
     }
 
     /// What was written under this key.

@@ -9,6 +9,7 @@
 //!
 //! Another engine implements [`KeyStore`] and passes the tests of [`Keyring`] (`tests.rs`).
 
+mod blob;
 mod keyring;
 mod macs;
 mod master;

@@ -1,5 +1,7 @@
 //! One endpoint one file.
 
+use axum::extract::DefaultBodyLimit;
+use stores::blobs::LARGEST_PICTURE;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,6 +13,7 @@ pub mod accept;
 pub mod add;
 pub mod authorize;
 pub mod block;
+pub mod change_photo;
 pub mod create_chat;
 pub mod create_user;
 pub mod decline;
@@ -20,6 +23,7 @@ pub mod mark_read;
 pub mod refresh;
 pub mod register;
 pub mod remove;
+pub mod remove_photo;
 pub mod revoke;
 pub mod send;
 pub mod unblock;
@@ -32,6 +36,12 @@ pub(crate) fn router() -> OpenApiRouter<CommandState> {
         .routes(routes!(revoke::revoke))
         .routes(routes!(create_user::create_user))
         .routes(routes!(edit_info::edit_info))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(change_photo::change_photo))
+                .layer(DefaultBodyLimit::max(LARGEST_PICTURE)),
+        )
+        .routes(routes!(remove_photo::remove_photo))
         .routes(routes!(add::add))
         .routes(routes!(accept::accept))
         .routes(routes!(decline::decline))

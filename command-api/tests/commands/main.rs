@@ -3,6 +3,7 @@
 
 mod chats;
 mod people;
+mod photos;
 mod protocol;
 mod sign_in;
 mod stack;

@@ -17,11 +17,12 @@ use chronicle::tokens::Tokens;
 use chronicle::{Clock, Executor};
 use command_api::passwords::{Hashing, Passwords};
 use command_api::throttle::{InMemory, Off, Throttle};
-use command_api::{CommandState, Registration};
+use command_api::{CommandState, Photos, Registration};
 use domain::Timestamp;
 use domain::caller::{Caller, Client, RequestId, access_cookie};
 use serde_json::{Value, json};
 use stores::Progress;
+use stores::blobs::{FileBlobs, Pictures};
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -188,6 +189,10 @@ impl Stack {
             .await
             .expect("a store"),
             progress,
+            photos: Photos::new(
+                Arc::new(FileBlobs::open(&folder.path().join("blobs")).expect("a blob store")),
+                Pictures::default(),
+            ),
             entropy,
         };
         let router = command_api::router(state.clone()).layer(from_fn_with_state(state.clone(), gateway));

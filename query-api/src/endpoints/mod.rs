@@ -10,6 +10,7 @@ pub mod get;
 pub mod get_chats;
 pub mod live;
 pub mod me;
+pub mod photo;
 pub mod search_user;
 pub mod sessions;
 pub mod user;

@@ -5,4 +5,5 @@ mod frame;
 mod live;
 mod messages;
 mod people;
+mod photos;
 mod world;

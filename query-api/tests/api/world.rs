@@ -22,6 +22,7 @@ use domain::views::{ChatKind, PersonState, Relation, Role};
 use domain::{Problem, Timestamp};
 use query_api::{Head, QueryState, Standing};
 use serde_json::Value;
+use stores::blobs::{Blobs, FileBlobs};
 use stores::directory::{self, AccountRow, Seen, UserRow};
 use stores::live::Notice;
 use stores::sessions::SessionRow;
@@ -70,6 +71,7 @@ pub struct World {
     /// Gone when the world is.
     _folder: tempfile::TempDir,
     pub stores: Stores,
+    pub blobs: Arc<dyn Blobs>,
     pub keyring: Keyring,
     pub head: Arc<AtomicU64>,
     pub ended: Ended,
@@ -106,9 +108,12 @@ impl World {
         let keyring = Keyring::begin(Arc::new(keys), &master, LOG_ID, entropy).expect("a keyring");
         let (head, ended, shutdown) =
             (Arc::new(AtomicU64::new(0)), Ended::default(), CancellationToken::new());
+        let blobs: Arc<dyn Blobs> =
+            Arc::new(FileBlobs::open(&folder.path().join("blobs")).expect("a blob store"));
         let state = QueryState::new(
             stores.clone(),
             keyring.clone(),
+            blobs.clone(),
             Arc::new(LogEnd(head.clone())),
             Arc::new(ended.clone()),
             ORIGIN,
@@ -119,11 +124,11 @@ impl World {
         stores.timeline.serving().take_over(fresh.clone()).await.expect("taken over");
         stores.sessions.serving().take_over(fresh.clone()).await.expect("taken over");
         stores.search.serving().take_over(fresh).await.expect("taken over");
-        Self { _folder: folder, stores, keyring, head, ended, shutdown, state }
+        Self { _folder: folder, stores, blobs, keyring, head, ended, shutdown, state }
     }
 
     /// The position of a new event.
-    fn next(&self) -> u64 {
+    pub fn next(&self) -> u64 {
         self.head.fetch_add(1, Ordering::SeqCst) + 1
     }
 

@@ -1,0 +1,121 @@
+//! `GET /photos/{photo_id}`: the bytes of a photo, for whoever may see it.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chronicle::keys::OpenError;
+use domain::ids::{PersonId, PhotoId};
+use domain::problem::Kind;
+use domain::user::Photo;
+use stores::blobs::{BlobName, SIZES, media_type};
+
+use crate::refusal::{Refusal, of_store};
+use crate::request::{Asker, Id, Params, Wanted, malformed};
+use crate::state::{DIRECTORY, QueryState};
+use crate::views::People;
+
+/// What is asked for often enough not to ask again at once; each is authorised anew after it.
+const KEEP: &str = "private, max-age=300";
+/// A larger one is sent while the size that was asked for is made.
+const KEEP_NOT: &str = "private, no-cache";
+
+/// A photo of somebody whose photo one may see; anything else is not found. Sizes 64 and 256 are
+/// squares cut out of the middle, 1024 is the whole picture; without a size the original. While a
+/// size is being made, a larger one is sent.
+#[utoipa::path(
+    get,
+    path = "/photos/{photo_id}",
+    operation_id = "photo",
+    params(
+        ("photo_id" = PhotoId, Path),
+        ("size" = Option<u32>, Query, description = "64, 256 or 1024"),
+        ("X-Letopis-Position" = Option<u64>, Header, description = "Show at least this position"),
+        ("If-None-Match" = Option<String>, Header),
+    ),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "image/*"),
+        (status = 304, description = "It is the one with this ETag still"),
+        (status = 404, description = "not-found"),
+    ),
+)]
+pub async fn photo(
+    Asker(caller): Asker,
+    Id(photo_id): Id<PhotoId>,
+    Wanted(wanted): Wanted,
+    params: Params,
+    headers: HeaderMap,
+    State(state): State<QueryState>,
+) -> Result<Response, Refusal> {
+    let params = params.only(&["size"])?;
+    let size: Option<u32> = params.parsed("size")?;
+    if size.is_some_and(|size| !SIZES.contains(&size)) {
+        return Err(malformed("size", "unreadable"));
+    }
+    state.shown(&[DIRECTORY], wanted).await?;
+    let (owner, photo) = visible(&state, caller.person, photo_id).await?;
+    let tag = tag(photo_id, size);
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    if known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag) {
+        return Ok(respond(StatusCode::NOT_MODIFIED, KEEP, &tag, Body::empty()));
+    }
+    for name in candidates(photo, size) {
+        let Some(sealed) = state.blobs.get(name).await.map_err(of_store)? else { continue };
+        let picture = match state.keyring.open_blob(owner, &sealed) {
+            Ok(picture) => picture,
+            Err(OpenError::Destroyed) => return Err(Kind::NotFound.into()),
+            Err(error) => {
+                tracing::error!(%error, %name, "a photo can't be opened");
+                return Err(Kind::Unavailable.into());
+            }
+        };
+        let keep = if name.size == size { KEEP } else { KEEP_NOT };
+        let kind = media_type(&picture);
+        let mut response =
+            respond(StatusCode::OK, keep, &self::tag(photo_id, name.size), Body::from(picture));
+        response.headers_mut().insert(CONTENT_TYPE, kind.parse().expect("one of ours"));
+        return Ok(response);
+    }
+    // Changed a moment ago, or lost.
+    tracing::warn!(%photo_id, blob = %photo.blob, "a photo is not in the blob store");
+    Err(Kind::NotFound.into())
+}
+
+/// Whose photo it is, if `asker` may see it.
+async fn visible(
+    state: &QueryState,
+    asker: PersonId,
+    photo_id: PhotoId,
+) -> Result<(PersonId, Photo), Refusal> {
+    let owner = state.stores.directory.serving().by_photo(photo_id).await.map_err(of_store)?;
+    let owner = owner.ok_or(Kind::NotFound)?.user_id;
+    let people = People::read(state, asker, [owner]).await?;
+    let photo = people.user(owner).and_then(|user| people.photo(user));
+    let photo = photo.filter(|photo| photo.photo_id == photo_id).ok_or(Kind::NotFound)?;
+    Ok((owner, photo))
+}
+
+/// The blob that was asked for, then larger ones.
+fn candidates(photo: Photo, size: Option<u32>) -> Vec<BlobName> {
+    let larger = SIZES.into_iter().filter(|larger| size.is_some_and(|size| *larger >= size));
+    let sized = larger.map(|size| BlobName::sized(photo.blob, size));
+    sized.chain([BlobName::original(photo.blob)]).collect()
+}
+
+fn tag(photo_id: PhotoId, size: Option<u32>) -> String {
+    match size {
+        Some(size) => format!("\"{photo_id}-{size}\""),
+        None => format!("\"{photo_id}\""),
+    }
+}
+
+fn respond(status: StatusCode, keep: &'static str, tag: &str, body: Body) -> Response {
+    let headers = [
+        (CACHE_CONTROL, keep),
+        (ETAG, tag),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    (status, headers, body).into_response()
+}
