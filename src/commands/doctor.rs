@@ -76,6 +76,7 @@ pub async fn run(config: &Config, json: bool) -> anyhow::Result<Ended> {
     engines::log(config, &SystemClock, &mut found).await;
     engines::keys(config, &SystemClock, &mut found).await;
     engines::on_the_network(config, &mut found).await;
+    engines::blobs(config, &mut found).await;
     projections(config, who.is_some(), &mut found).await;
     let worst = found.worst();
     if json {

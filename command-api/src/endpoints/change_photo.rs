@@ -90,14 +90,12 @@ fn unfit(error: PictureError) -> Problem {
             Problem::field(FieldError::new("", "too-many-pixels").with("max", MOST_PIXELS / 1_000_000))
                 .detail("the picture has too many pixels")
         }
-        PictureError::Broken | PictureError::TooLong => Problem::field(FieldError::new("", "broken-picture"))
-            .detail(format!(
-                "the picture is or looks {}",
-                match error {
-                    PictureError::TooLong => "made to keep a decoder busy",
-                    _ => "broken",
-                }
-            )),
+        PictureError::Broken => broken("the picture is broken"),
+        PictureError::TooLong => broken("the picture would keep a decoder busy"),
         PictureError::Busy => Problem::new(Kind::Unavailable).detail("too many pictures at once"),
     }
+}
+
+fn broken(detail: &str) -> Problem {
+    Problem::field(FieldError::new("", "broken-picture")).detail(detail)
 }

@@ -8,7 +8,7 @@ use stores::inspect::{Inspected, State};
 
 use super::super::inspect;
 use super::Findings;
-use crate::config::{Config, Place};
+use crate::config::{Config, Place, s3_access};
 
 /// Connections to the log's database that one letopis takes at most.
 const CONNECTIONS: u64 = 16;
@@ -50,6 +50,32 @@ pub(super) async fn log(config: &Config, clock: &dyn Clock, found: &mut Findings
         Err(error) => {
             found.problem(NAME, format!("{error:#}"), "name an engine that answers in LETOPIS_LOG_URL")
         }
+    }
+}
+
+/// Whether photos can be read where they should be. A folder that is not there is not made.
+pub(super) async fn blobs(config: &Config, found: &mut Findings) {
+    const NAME: &str = "blobs";
+    let url = config.blobs();
+    if let Some(path) = url.strip_prefix("file:") {
+        let folder = Path::new(path.strip_prefix("//").unwrap_or(path));
+        return match std::fs::read_dir(folder) {
+            Ok(_) => found.ok(NAME, format!("{}, sealed files", folder.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => found.warn(
+                NAME,
+                format!("there is no folder {}", folder.display()),
+                "the first start makes it; if there were photos, put it back from the backup",
+            ),
+            Err(error) => found.problem(
+                NAME,
+                format!("{}: {error}", folder.display()),
+                "let whoever runs letopis read and write it",
+            ),
+        };
+    }
+    match stores::resolver::blobs(&url, &s3_access()).await {
+        Ok(_) => found.ok(NAME, format!("{url} answers")),
+        Err(error) => found.problem(NAME, error.to_string(), "put it right as it says"),
     }
 }
 

@@ -1,11 +1,8 @@
 //! One contract suite a port, run against every engine that serves it. A new engine is one more
 //! line in the port's `engines!`.
 
-<<<<<<< HEAD
-mod cassandra;
-=======
 mod blobs;
->>>>>>> 3aace98 (Photos: cleaned, sealed and durable before their event; blobs in files or S3; sizes by a reactor, orphans swept)
+mod cassandra;
 mod checkpoint;
 mod directory;
 mod elastic;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use domain::ids::{Pair, PersonId};
+use domain::ids::{BlobId, Pair, PersonId, PhotoId};
+use domain::user::Photo;
 use domain::views::{PersonState, Relation};
 use sqlx::{Connection, Executor, PgConnection};
 use stores::directory::{
@@ -40,6 +41,10 @@ impl Numbers {
         (self.below(2) == 0).then(|| of(self))
     }
 
+    fn photo(&mut self) -> Photo {
+        photo(self.one_of(&[1, 2, 3, 4]))
+    }
+
     fn seen(&mut self) -> Seen {
         let relations = [Relation::None, Relation::Outgoing, Relation::Incoming, Relation::Friends];
         Seen { relation: self.one_of(&relations), blocked: self.below(4) == 0 }
@@ -47,7 +52,7 @@ impl Numbers {
 
     fn change(&mut self, position: u64) -> Change {
         let (user_id, state) = (self.person(), self.one_of(&[PersonState::Active, PersonState::Erased]));
-        match self.below(5) {
+        match self.below(6) {
             0 => Change::Account(AccountRow { user_id, email: self.text(), state, position }),
             1 => Change::User(UserRow {
                 user_id,
@@ -56,6 +61,7 @@ impl Numbers {
                 name: self.text(),
                 about: self.text(),
                 sort_key: self.text(),
+                photo: self.maybe(Self::photo),
                 state,
                 position,
             }),
@@ -66,6 +72,7 @@ impl Numbers {
                 about: self.maybe(Self::text),
                 position,
             },
+            3 => Change::Photo { user_id, photo: self.maybe(Self::photo), position },
             _ => {
                 let Some(pair) = Pair::of(user_id, self.person()) else { return self.change(position) };
                 Change::Link { pair, state: self.text(), seen: [self.seen(), self.seen()], position }
@@ -96,6 +103,10 @@ impl Numbers {
     }
 }
 
+fn photo(n: u8) -> Photo {
+    Photo { photo_id: PhotoId(uuid::Uuid::from_u128(n.into())), blob: BlobId([n; 32]) }
+}
+
 /// Everything that can be asked, in words.
 async fn told(rows: &dyn Directory, bounds: &[Option<(String, PersonId)>], since: u64) -> Vec<String> {
     let people: Vec<PersonId> = (0..PEOPLE + 1).rev().map(|n| person(u128::from(n))).collect();
@@ -105,6 +116,15 @@ async fn told(rows: &dyn Directory, bounds: &[Option<(String, PersonId)>], since
         format!("{:?}", rows.parked().await.expect("what is parked")),
         format!("{:?}", rows.persons(&twice).await.expect("people")),
     ];
+    for n in 1..=4 {
+        let found = rows.by_photo(photo(n).photo_id).await.expect("an answer");
+        told.push(format!("photo {n}: {:?}", found.map(|user| user.position)));
+    }
+    let blobs: Vec<BlobId> = (1..=5).map(|n| photo(n).blob).collect();
+    let mut named = rows.photos_in(&blobs).await.expect("an answer");
+    named.sort_unstable();
+    named.dedup();
+    told.push(format!("{named:?}"));
     for key in ["", "a", "B", "ä", "😀", "none"] {
         told.push(format!("{key}: {:?}", rows.by_nickname(key).await.expect("an answer")));
     }
