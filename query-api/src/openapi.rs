@@ -23,7 +23,7 @@ const COMMON: &[(&str, &str)] = &[
                        header `X-Letopis-Position` a query waits up to five seconds until it shows that much. Refusals \
                        are `application/problem+json`.",
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, domain::ids::PhotoId)),
     security(("bearer" = []), ("cookie" = [])),
 )]
 struct Frame;

@@ -85,6 +85,7 @@ async fn the_openapi_document_names_every_query() {
         ("/sessions", "sessions"),
         ("/users", "search_user"),
         ("/users/{user_id}", "user"),
+        ("/photos/{photo_id}", "photo"),
         ("/friends", "friends"),
         ("/chats", "get_chats"),
         ("/chats/{chat_id}", "chat"),
