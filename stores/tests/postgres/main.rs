@@ -35,6 +35,7 @@ fn user(n: u64, position: u64) -> UserRow {
         name: format!("at {position}"),
         about: String::new(),
         sort_key: format!("p{n}"),
+        photo: None,
         state: PersonState::Active,
         position,
     }
