@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use domain::ids::{EventId, PersonId};
 use domain::views::PersonState;
-use stores::directory::{Change, Directory, UserRow};
+use stores::directory::{AccountRow, Change, Directory, UserRow};
 use stores::{Batch, Checkpoint, Port, Result};
 use uuid::Uuid;
 
@@ -54,7 +54,10 @@ async fn open(url: &str) -> Port<dyn Directory> {
 
 /// Puts the event at `position` of a log in which every event is about everybody.
 async fn put(rows: &dyn Directory, position: u64, epoch: u64) -> Result<()> {
-    let (changes, follows) = (everybody(position), Some(position - 1));
+    let (mut changes, follows) = (everybody(position), Some(position - 1));
+    // And of one person alone, whom no later event makes good.
+    let (user_id, email) = (person(position), format!("p{position}@example.org"));
+    changes.push(Change::Account(AccountRow { user_id, email, state: PersonState::Active, position }));
     let batch = Batch { changes, parking: Vec::new(), checkpoint: at(position, epoch), follows };
     rows.put(Arc::new(batch)).await
 }
