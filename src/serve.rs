@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use chronicle::entropy::Entropy;
+use chronicle::keys::Keyring;
 use chronicle::tokens::Tokens;
 use chronicle::{Clock, Executor};
 use command_api::passwords::Passwords;
-use command_api::throttle::{InMemory, Off, Throttle};
+use command_api::throttle::{self, InMemory, Off, Throttle};
 use command_api::{CommandState, Photos};
 use domain::Timestamp;
 use projectors::photos::PhotoSizes;
@@ -91,14 +92,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         executor.clone(),
     ));
     let sockets = CancellationToken::new();
-    let commands = command_state(
-        &config,
-        &executor,
-        &tokens,
-        &stores,
-        Photos::new(blobs.clone(), pictures.clone()),
-        entropy.clone(),
-    )?;
+    let throttle = throttle(&config, executor.keyring()).await?;
+    let photos = Photos::new(blobs.clone(), pictures.clone());
+    let commands = command_state(&config, &executor, &tokens, &stores, photos, throttle, entropy.clone())?;
     let queries = QueryState::new(
         stores.clone(),
         executor.keyring().clone(),
@@ -178,18 +174,30 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
+/// Attempts are counted where the sessions are, if other processes count there, too.
+async fn throttle(config: &Config, keyring: &Keyring) -> anyhow::Result<Arc<dyn Throttle>> {
+    if config.rate_limit == Switch::Off {
+        return Ok(Arc::new(Off));
+    }
+    Ok(match stores::resolver::counters(&config.urls().sessions).await? {
+        Some(counters) => {
+            let keyring = keyring.clone();
+            let keyed = move |name: &str| keyring.claim_key("attempts/1", name);
+            Arc::new(throttle::Shared::new(counters, Box::new(keyed)))
+        }
+        None => Arc::new(InMemory::default()),
+    })
+}
+
 fn command_state(
     config: &Config,
     executor: &Executor,
     tokens: &Arc<Tokens>,
     stores: &Stores,
     photos: Photos,
+    throttle: Arc<dyn Throttle>,
     entropy: Arc<dyn Entropy>,
 ) -> anyhow::Result<CommandState> {
-    let throttle: Arc<dyn Throttle> = match config.rate_limit {
-        Switch::On => Arc::new(InMemory::default()),
-        Switch::Off => Arc::new(Off),
-    };
     let passwords = Passwords::new(config.password_hash, entropy.clone())
         .map_err(|error| anyhow::anyhow!("the password hash's parameters: {error}"))?;
     Ok(CommandState {

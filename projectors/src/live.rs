@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chronicle::log::Log;
+use chronicle::log::{Head, Log, LogError};
 use domain::aggregate::{Event, Kind};
 use domain::chat::ChatEvent;
 use domain::ids::{ChatId, Pair, PersonId};
@@ -18,9 +18,12 @@ use domain::session::SessionEvent;
 use domain::user::UserEvent;
 use moka::sync::Cache;
 use stores::directory::Directory;
-use stores::live::{Live, Notice};
+use stores::live::{Live, Notice, Outlet};
 use stores::timeline::Timeline;
-use stores::{Batch, Checkpoint, Port, Progress, ReadModel, StoreError};
+use stores::{
+    Asked, Batch, Checkpoint, Generation, Held, Lease, Port, Progress, ReadModel, Shelf, StoreError,
+};
+use uuid::Uuid;
 
 use crate::Context;
 use crate::projection::{Entry, Projection, ProjectionError};
@@ -28,6 +31,8 @@ use crate::projection::{Entry, Projection, ProjectionError};
 /// For so long a notice waits for its rows. Longer, and the projection they come from is in
 /// trouble of its own: the others' notices must not wait for that.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Farther behind the log's head than so many events, nobody publishes what was missed.
+const NEAR: u64 = 1_000;
 /// Chats whose members are remembered.
 const REMEMBERED: u64 = 10_000;
 
@@ -146,7 +151,7 @@ fn session(entry: &Entry, event: &SessionEvent) -> Option<Notice> {
 
 #[async_trait]
 impl Projection for LiveProjection {
-    type Model = Publisher;
+    type Model = Outlet;
 
     const NAME: &'static str = "live";
     const CODE_VERSION: u32 = 1;
@@ -192,13 +197,102 @@ impl Projection for LiveProjection {
 }
 
 /// The port of what is published: one generation, without rows.
-pub fn port(context: &Context) -> Port<Publisher> {
-    let publisher = Publisher { live: context.stores.live.clone(), log: context.log.clone() };
-    Port::fixed(Arc::new(publisher), "it keeps no rows, and tells what happens from now on")
+pub fn port(context: &Context) -> Port<Outlet> {
+    let log = context.log.clone();
+    match context.stores.live.outlet() {
+        Some(port) => Port::new(NearTheHead { port, log }),
+        None => Port::fixed(Arc::new(Publisher { live: context.stores.live.clone(), log }), NO_ROWS),
+    }
 }
 
-/// The live engine as a read model without rows: it begins at the head, and writing is publishing.
-pub struct Publisher {
+const NO_ROWS: &str = "it keeps no rows, and tells what happens from now on";
+
+async fn head_of(log: &dyn Log) -> Result<Head, StoreError> {
+    log.head().await.map_err(|error| of_log(&error))
+}
+
+fn of_log(error: &LogError) -> StoreError {
+    StoreError::Engine { engine: "live", message: error.to_string() }
+}
+
+/// Where one of several processes publishes: who takes over goes on from where the one before was,
+/// if that is this log and close to its head. Else it begins at the head, and whoever listens is
+/// told to read what was passed over from the feeds.
+struct NearTheHead {
+    port: Port<Outlet>,
+    log: Arc<dyn Log>,
+}
+
+impl NearTheHead {
+    async fn is_near(&self, held: &Checkpoint, fresh: &Checkpoint, head: &Head) -> Result<bool, StoreError> {
+        let behind = head.position.checked_sub(held.position);
+        if held.log_id != fresh.log_id
+            || held.code_version != fresh.code_version
+            || behind.is_none_or(|behind| behind > NEAR)
+        {
+            return Ok(false);
+        }
+        let Some(before) = held.position.checked_sub(1) else { return Ok(true) };
+        let found = self.log.read(before, 1).await.map_err(|error| of_log(&error))?;
+        Ok(found.first().is_some_and(|event| Some(event.event_id) == held.event_id))
+    }
+}
+
+fn refused<T>() -> Result<T, StoreError> {
+    Err(StoreError::Refused(format!("there is one generation alone: {NO_ROWS}")))
+}
+
+#[async_trait]
+impl Shelf<Outlet> for NearTheHead {
+    fn serving(&self) -> Arc<Outlet> {
+        self.port.serving()
+    }
+    fn fixed(&self) -> Option<&'static str> {
+        Some(NO_ROWS)
+    }
+    fn is_shared(&self) -> bool {
+        true
+    }
+    async fn lease(&self) -> Result<Lease, StoreError> {
+        self.port.shelf().lease().await
+    }
+    async fn beat(&self, epoch: u64) -> Result<(), StoreError> {
+        self.port.shelf().beat(epoch).await
+    }
+    async fn let_go(&self, epoch: u64) -> Result<(), StoreError> {
+        self.port.shelf().let_go(epoch).await
+    }
+    async fn take_over(&self, holder: Uuid, fresh: Checkpoint) -> Result<Held<Outlet>, StoreError> {
+        let mut held = self.port.shelf().take_over(holder, fresh.clone()).await?;
+        if let Ok(serving) = &mut held.serving {
+            let head = head_of(&*self.log).await?;
+            if !self.is_near(&serving.checkpoint, &fresh, &head).await? {
+                let Checkpoint { generation, epoch, .. } = serving.checkpoint;
+                let Head { position, event_id, .. } = head;
+                let checkpoint = Checkpoint { generation, epoch, position, event_id, ..fresh };
+                serving.model.write(Vec::new(), checkpoint.clone()).await?;
+                serving.checkpoint = checkpoint;
+            }
+        }
+        Ok(held)
+    }
+    async fn begin(&self, _: Checkpoint, _: u64, _: Asked) -> Result<Generation<Outlet>, StoreError> {
+        refused()
+    }
+    async fn amend(&self, _: u64, _: u64, _: Asked) -> Result<(), StoreError> {
+        refused()
+    }
+    async fn switch(&self, _: u64, _: u64) -> Result<(), StoreError> {
+        refused()
+    }
+    async fn discard(&self, _: u64, _: u64) -> Result<(), StoreError> {
+        refused()
+    }
+}
+
+/// The live engine of one process as a read model without rows: it begins at the head, and writing
+/// is publishing.
+struct Publisher {
     live: Arc<dyn Live>,
     log: Arc<dyn Log>,
 }
@@ -212,11 +306,7 @@ impl ReadModel for Publisher {
     }
 
     async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint, StoreError> {
-        let head = self
-            .log
-            .head()
-            .await
-            .map_err(|error| StoreError::Engine { engine: "live", message: error.to_string() })?;
+        let head = head_of(&*self.log).await?;
         Ok(Checkpoint { position: head.position, event_id: head.event_id, ..fresh })
     }
 

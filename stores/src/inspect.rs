@@ -42,6 +42,7 @@ pub async fn inspect(port: &str, url: &str) -> Option<Vec<Inspected>> {
         ("directory", "postgres" | "postgresql") => {
             Some(crate::postgres::inspect::inspect(url, crate::directory::postgres::SCHEMA).await)
         }
+        (_, "keydb" | "keydbs") => Some(crate::keydb::inspect::inspect(url).await),
         ("search", "elasticsearch" | "elasticsearchs") => Some(crate::search::inspect_elastic(url).await),
         ("timeline", "cassandra") => Some(crate::cassandra::inspect(url).await),
         _ => None,

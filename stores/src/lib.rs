@@ -18,6 +18,7 @@
 
 pub mod blobs;
 pub mod checkpoint;
+pub mod counters;
 pub mod directory;
 pub mod error;
 pub mod inspect;
@@ -34,6 +35,7 @@ pub mod timeline;
 mod cassandra;
 mod folder;
 mod guard;
+mod keydb;
 mod postgres;
 mod shared;
 mod sqlite;

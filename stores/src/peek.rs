@@ -36,6 +36,9 @@ pub async fn peek(port: &str, url: &str) -> Result<Option<Peeked>> {
         ("directory", "postgres" | "postgresql") => {
             return shared::peek(PostgresDirectories::open(url).await?).await;
         }
+        ("sessions", "keydb" | "keydbs") => {
+            return shared::peek(crate::sessions::keydb::space(url).await?).await;
+        }
         ("search", "elasticsearch" | "elasticsearchs") => {
             return shared::peek(Elastic::connect(url).await?).await;
         }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::blobs::{Blobs, FileBlobs, S3Access, S3Blobs};
+use crate::counters::Counters;
+use crate::counters::keydb::KeydbCounters;
 use crate::directory::postgres::PostgresDirectories;
 use crate::directory::{Directory, SqliteDirectory};
 use crate::error::{Result, StoreError};
 use crate::folder::Folder;
+use crate::live::keydb::KeydbLive;
 use crate::live::{Live, MemoryLive};
 use crate::progress::Progress;
 use crate::read_model::ReadModel;
@@ -81,7 +84,24 @@ pub async fn sessions(url: &str) -> Result<Port<dyn Sessions>> {
             let open = |folder: &Path| Ok(Arc::new(SqliteSessions::open(folder)?) as Arc<dyn Sessions>);
             opened("sessions", url, Folder::open(&file("sessions", url, path)?, open))
         }
-        _ => Err(unknown("sessions", url, "sqlite:<folder>")),
+        ("keydb" | "keydbs", _) => {
+            reached("sessions", url, shared(crate::sessions::keydb::space(url).await).await)
+        }
+        _ => Err(unknown("sessions", url, "sqlite:<folder> or keydb://<host>:<port>")),
+    }
+}
+
+/// The counters beside the sessions of a URL; `None` where only one process has them.
+///
+/// # Errors
+/// See [`Stores::open`].
+pub async fn counters(url: &str) -> Result<Option<Arc<dyn Counters>>> {
+    match scheme(url) {
+        ("keydb" | "keydbs", _) => match KeydbCounters::open(url).await {
+            Ok(counters) => Ok(Some(Arc::new(counters))),
+            Err(error) => Err(unreached("sessions", url, &error)),
+        },
+        _ => Ok(None),
     }
 }
 
@@ -140,7 +160,11 @@ pub async fn search(url: &str) -> Result<Port<dyn Search>> {
 pub async fn live(url: &str) -> Result<Arc<dyn Live>> {
     match scheme(url) {
         ("memory", "") => Ok(Arc::new(MemoryLive::default())),
-        _ => Err(unknown("live", url, "memory:")),
+        ("keydb" | "keydbs", _) => match KeydbLive::open(url).await {
+            Ok(live) => Ok(Arc::new(live)),
+            Err(error) => Err(unreached("live", url, &error)),
+        },
+        _ => Err(unknown("live", url, "memory: or keydb://<host>:<port>")),
     }
 }
 
@@ -198,6 +222,11 @@ fn opened<M: ReadModel + ?Sized>(port: &str, url: &str, engine: Result<Folder<M>
             variable(port)
         ))
     })
+}
+
+/// Opens the generations of an engine on the network that answers.
+async fn shared<M: ReadModel + ?Sized, E: Engine<M>>(engine: Result<E>) -> Result<Shared<M, E>> {
+    Shared::open(engine?).await
 }
 
 /// What [`opened`] is to a folder, for an engine on the network.

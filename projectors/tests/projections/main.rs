@@ -2,6 +2,7 @@
 
 mod chatter;
 mod history;
+mod live_together;
 mod meaning;
 mod newcomer;
 mod notices;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use domain::caller::Caller;
-use domain::live::{ByeReason, ClientFrame, ServerFrame, What};
+use domain::live::{ByeReason, ClientFrame, Ids, ServerFrame, What};
 use domain::problem::Kind;
 use futures::stream::SplitStream;
 use futures::{Stream, StreamExt};
@@ -136,21 +136,44 @@ impl Socket {
         }
         // A client that comes back is told no more than it has until it has been sent the rest.
         self.outbox.push(&ServerFrame::Hello { position: after.unwrap_or(shown) })?;
-        self.skip_to = shown;
         if let Some(after) = after {
-            match feed::changes(&self.state, self.caller.person, after, shown).await? {
-                None => self.outbox.push(&ServerFrame::Gap { position: shown })?,
-                Some(changes) => {
-                    for some in changes.chunks(AT_A_TIME) {
-                        for frame in render(&self.state, self.caller.person, some).await? {
-                            self.outbox.push_when_room(&frame).await?;
-                        }
+            self.catch_up(after, shown).await?;
+        }
+        (self.skip_to, self.sent_to) = (shown, shown);
+        Ok(subscription)
+    }
+
+    /// Sends what changed after `after` and up to `shown`, from the feeds.
+    async fn catch_up(&mut self, after: u64, shown: u64) -> Result<(), End> {
+        match feed::changes(&self.state, self.caller.person, after, shown).await? {
+            None => self.outbox.push(&ServerFrame::Gap { position: shown })?,
+            Some(changes) => {
+                for some in changes.chunks(AT_A_TIME) {
+                    for frame in render(&self.state, self.caller.person, some).await? {
+                        self.outbox.push_when_room(&frame).await?;
                     }
                 }
             }
         }
-        self.sent_to = shown;
-        Ok(subscription)
+        Ok(())
+    }
+
+    /// The live engine was away: what it would have said is read from the feeds. The last position
+    /// that was sent is read again, since more than one notice may have it.
+    async fn resume(&mut self) -> Result<(), End> {
+        self.check_session().await?;
+        let head = self.state.log_head().await?;
+        let live = self.state.wait(&[LIVE], head).await;
+        let shown = live.max(self.sent_to);
+        if live < head || self.state.wait(VIEWS, shown).await < shown {
+            return Err(End::Gone);
+        }
+        self.catch_up(self.sent_to.saturating_sub(1), shown).await?;
+        // Sessions leave no feed.
+        let (what, ids) = (What::Session, Ids::default());
+        self.outbox.push(&ServerFrame::Change { position: shown, what, ids, item: None })?;
+        (self.skip_to, self.sent_to) = (shown, shown);
+        Ok(())
     }
 
     async fn received(&mut self, received: Option<Received>) -> Result<(), End> {
@@ -160,6 +183,7 @@ impl Socket {
                 self.check_session().await?;
                 self.gap(self.state.wait(VIEWS, 0).await)
             }
+            Some(Received::Resumed) => self.resume().await,
             None => Err(End::Gone),
         }
     }

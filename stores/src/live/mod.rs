@@ -5,7 +5,10 @@ use domain::ids::PersonId;
 use domain::live::{Ids, What};
 
 use crate::error::Result;
+use crate::read_model::ReadModel;
+use crate::shelf::Port;
 
+pub(crate) mod keydb;
 mod memory;
 
 pub use memory::MemoryLive;
@@ -27,6 +30,8 @@ pub enum Received {
     Notice(std::sync::Arc<Notice>),
     /// Notices were lost: the subscriber must fetch anew.
     Lagged,
+    /// The engine was away, and is there again: what was published meanwhile is in the feeds.
+    Resumed,
 }
 
 /// One subscriber's notices, by position.
@@ -36,6 +41,9 @@ pub trait Subscription: Send {
     async fn next(&mut self) -> Option<Received>;
 }
 
+/// Where notices are published as a read model without rows: writing is publishing.
+pub type Outlet = dyn ReadModel<Change = Notice>;
+
 /// The live engine.
 #[async_trait]
 pub trait Live: Send + Sync {
@@ -44,4 +52,11 @@ pub trait Live: Send + Sync {
 
     /// What is published to `person` from now on.
     async fn subscribe(&self, person: PersonId) -> Result<Box<dyn Subscription>>;
+
+    /// Where one of several processes publishes, under a lease; `None` where there is one process.
+    /// A batch that follows nothing passes over what nobody will publish any more: every
+    /// subscription then gets [`Received::Resumed`].
+    fn outlet(&self) -> Option<Port<Outlet>> {
+        None
+    }
 }

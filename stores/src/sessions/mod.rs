@@ -8,6 +8,7 @@ use domain::personal::Sealed;
 use crate::ReadModel;
 use crate::error::Result;
 
+pub(crate) mod keydb;
 mod sqlite;
 
 pub use sqlite::SqliteSessions;

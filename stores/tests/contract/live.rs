@@ -5,7 +5,7 @@ use domain::live::{Ids, What};
 use futures::future::LocalBoxFuture;
 use stores::live::{BACKLOG, Live, Notice, Received};
 
-use crate::{engines, person};
+use crate::{engines, on_keydb, person};
 
 type OpenLive<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Arc<dyn Live>>;
 
@@ -15,6 +15,9 @@ engines!([
     a_slow_subscriber_learns_that_it_lost_some,
 ]
     memory => async |_: &Path| -> Arc<dyn Live> { stores::resolver::live("memory:").await.expect("opened") },
+    keydb => async |folder: &Path| -> Arc<dyn Live> {
+        stores::resolver::live(&on_keydb::url(folder)).await.expect("opened")
+    },
 );
 
 fn notice(position: u64, to: &[u128]) -> Notice {
@@ -55,7 +58,11 @@ async fn notices_come_in_order_and_none_from_before(open: OpenLive<'_>) {
 async fn a_slow_subscriber_learns_that_it_lost_some(open: OpenLive<'_>) {
     let live = open().await;
     let mut slow = live.subscribe(person(1)).await.expect("subscribed");
-    let many = (1..=BACKLOG as u64 * 3).map(|position| notice(position, &[1])).collect();
+    let mut other = live.subscribe(person(2)).await.expect("subscribed");
+    let last = BACKLOG as u64 * 3;
+    let mut many: Vec<Notice> = (1..last).map(|position| notice(position, &[1])).collect();
+    many.push(notice(last, &[1, 2]));
     live.publish(many).await.expect("published");
+    assert_eq!(position(other.next().await), last, "by now all of them have come");
     assert_eq!(slow.next().await, Some(Received::Lagged));
 }

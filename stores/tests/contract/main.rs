@@ -8,6 +8,7 @@ mod directory;
 mod elastic;
 mod generations;
 mod live;
+mod on_keydb;
 mod own;
 mod resolver;
 mod search;

@@ -4,7 +4,7 @@ use domain::Timestamp;
 use stores::Port;
 use stores::sessions::{Change, SessionRow, SessionState, Sessions};
 
-use crate::{Open, at, checkpoint, engines, fresh, generations, person, sealed, session};
+use crate::{Open, at, checkpoint, engines, fresh, generations, on_keydb, person, sealed, session};
 
 engines!([
     the_checkpoint_moves_with_the_rows,
@@ -18,6 +18,9 @@ engines!([
 ]
     sqlite => async |folder: &Path| -> Port<dyn Sessions> {
         stores::resolver::sessions(&format!("sqlite:{}/sessions", folder.display())).await.expect("opened")
+    },
+    keydb => async |folder: &Path| -> Port<dyn Sessions> {
+        stores::resolver::sessions(&on_keydb::url(folder)).await.expect("opened")
     },
 );
 
