@@ -7,7 +7,7 @@ use domain::live::{ByeReason, ClientFrame};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut};
-use leptos::prelude::{GetUntracked, Set};
+use leptos::prelude::{GetUntracked, Set, Update};
 use leptos::task::spawn_local;
 use wasm_bindgen::prelude::*;
 use web_sys::{CloseEvent, Event, MessageEvent, WebSocket};
@@ -123,6 +123,7 @@ async fn converse(store: Store, after: &Cell<u64>, current: &RefCell<Option<WebS
             Frame::Hello => {
                 greeted = true;
                 store.link.set(Link::Live);
+                store.photos_round.update(|count| *count += 1);
             }
             Frame::Change { position, what, ids, item } => {
                 after.set(after.get().max(position));

@@ -9,6 +9,7 @@ mod frame;
 mod i18n;
 mod live;
 mod pages;
+mod picture;
 mod prefs;
 mod route;
 mod state;

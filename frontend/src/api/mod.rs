@@ -7,12 +7,15 @@
 mod account;
 mod chats;
 mod people;
+mod photos;
 mod transport;
+mod upload;
 
 use domain::problem::{Kind, Problem};
 
 pub use chats::{PAGE, Page};
 pub use people::{Act, Circle};
+pub use photos::photo_path;
 pub use transport::{on_end, saw_position};
 
 /// Why there is no answer.
@@ -34,7 +37,7 @@ impl Failure {
     }
 
     /// Whether the credentials are what is wrong, and renewing them may help.
-    fn is_about_credentials(&self) -> bool {
+    pub fn is_about_credentials(&self) -> bool {
         self.is(Kind::Unauthenticated) || self.is(Kind::SessionEnded)
     }
 }

@@ -95,20 +95,7 @@ impl Request {
             Err(_) => None,
         };
         let text = text.ok_or(Failure::Offline)?;
-        if response.ok() {
-            return Ok(text);
-        }
-        let Ok(mut problem) = serde_json::from_str::<Problem>(&text) else {
-            // A gateway in front of a server that is away answers in words of its own.
-            return Err(if response.status() >= 502 { Failure::Offline } else { Failure::Unreadable });
-        };
-        if problem.is(Kind::PositionAhead) {
-            // The server has gone back to an older state of its log; what it has now is what there is.
-            POSITION.store(0, Ordering::Relaxed);
-        }
-        problem.retry_after =
-            response.headers().get("Retry-After").ok().flatten().and_then(|s| s.parse().ok());
-        Err(Failure::Refused(Box::new(problem)))
+        outcome(response.status(), text, response.headers().get("Retry-After").ok().flatten())
     }
 
     /// Sends within a session: when the credentials have run out, renews them once and sends again.
@@ -131,6 +118,23 @@ impl Request {
         })
         .await
     }
+}
+
+/// What an answer with this status means.
+pub(super) fn outcome(status: u16, text: String, retry_after: Option<String>) -> Answer<String> {
+    if (200..300).contains(&status) {
+        return Ok(text);
+    }
+    let Ok(mut problem) = serde_json::from_str::<Problem>(&text) else {
+        // A gateway in front of a server that is away answers in words of its own.
+        return Err(if status >= 502 { Failure::Offline } else { Failure::Unreadable });
+    };
+    if problem.is(Kind::PositionAhead) {
+        // The server has gone back to an older state of its log; what it has now is what there is.
+        POSITION.store(0, Ordering::Relaxed);
+    }
+    problem.retry_after = retry_after.and_then(|seconds| seconds.parse().ok());
+    Err(Failure::Refused(Box::new(problem)))
 }
 
 /// Asks for new credentials in place of those that ran out.
@@ -177,7 +181,7 @@ fn to_json(body: &impl Serialize) -> Answer<String> {
     serde_json::to_string(body).map_err(|_| Failure::Unreadable)
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Answer<T> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Answer<T> {
     let answer = serde_json::from_str(text).map_err(|_| Failure::Unreadable)?;
     note_position(text);
     Ok(answer)

@@ -22,11 +22,20 @@ pub fn chat_name(chat: &Chat) -> String {
     }
 }
 
-pub fn chat_avatar(chat: &Chat, size: Size) -> AnyView {
+pub fn chat_avatar(chat: &Chat, photo: Memo<Option<String>>, size: Size) -> AnyView {
     match &chat.peer {
-        Some(peer) => avatar(peer.user_id, &peer.name, peer.state, size),
-        None => avatar(chat.chat_id.0.into(), &chat_name(chat), PersonState::Active, size),
+        Some(peer) => avatar(peer.user_id, &peer.name, peer.state, photo, size),
+        None => avatar(chat.chat_id.0.into(), &chat_name(chat), PersonState::Active, photo, size),
     }
+}
+
+pub fn chat_photo(chat: &Chat) -> Option<String> {
+    chat.peer.as_ref()?.photo_id.clone()
+}
+
+/// [`chat_photo`], followed.
+pub fn photo_of_chat(chat: Memo<Option<Chat>>) -> Memo<Option<String>> {
+    Memo::new(move |_| chat.with(|chat| chat.as_ref().and_then(chat_photo)))
 }
 
 #[component]
@@ -38,6 +47,7 @@ pub fn ChatRow(id: ChatId) -> impl IntoView {
     let head = Memo::new(move |_| {
         chat.with(|chat| chat.as_ref().map(|chat| (chat_name(chat), chat.peer.as_ref().map(|it| it.user_id))))
     });
+    let photo = photo_of_chat(chat);
     let shown = move || {
         chat.get().map(|chat| {
             // The draft of the open chat is on the screen already.
@@ -48,7 +58,7 @@ pub fn ChatRow(id: ChatId) -> impl IntoView {
     view! {
         <li>
             <a class="row" href=href aria-current=move || open.get().then_some("true")>
-                {move || { head.track(); chat.with_untracked(|chat| chat.as_ref().map(|chat| chat_avatar(chat, Size::Medium))) }}
+                {move || { head.track(); chat.with_untracked(|chat| chat.as_ref().map(|chat| chat_avatar(chat, photo, Size::Medium))) }}
                 <span class="row-main">
                     <span class="row-name" dir="auto">{move || head.get().map(|(name, _)| name)}</span>
                     {shown}

@@ -3,6 +3,7 @@
 use domain::views::PersonState;
 use leptos::prelude::*;
 
+use super::avatar::{Size, avatar};
 use super::icon::Icon;
 use super::message_text::message_text;
 use super::timeline::Row;
@@ -84,6 +85,10 @@ pub fn MessageRow(
         }
     };
     let name = first.author.clone();
+    let face = (!mine && row.lead).then(|| {
+        let author = &first.author;
+        avatar(author.user_id, &author.name, author.state, store.photo_of_author(author), Size::Tiny)
+    });
     view! {
         <div class="turn" class:mine=mine class:lead=row.lead>
             {row.day.map(|_| view! { <p class="day"><span>{format::day(first.sent_at)}</span></p> })}
@@ -92,6 +97,7 @@ pub fn MessageRow(
                 aria-posinset=move || number.get().map(|number| number.to_string()) aria-setsize="-1"
                 data-number=move || number.get().map(|number| number.to_string())
                 class:failed=move || failure.with(Option::is_some)>
+                {face}
                 <div class="bubble">
                     {(named && !mine && row.lead).then(|| view! { <p class="author" dir="auto">{author_name(&name)}</p> })}
                     {quote}

@@ -5,7 +5,7 @@ use leptos::html::Dialog;
 use leptos::prelude::*;
 
 use super::avatar::{Size, avatar};
-use super::chat_row::{chat_avatar, chat_name, chat_subtitle};
+use super::chat_row::{chat_avatar, chat_name, chat_photo, chat_subtitle};
 use super::person_row::{person_name, relation_text};
 use crate::browser::document;
 use crate::i18n::{t, t_with};
@@ -133,11 +133,13 @@ fn Finder() -> impl IntoView {
     let row = move |hit: Hit| {
         let content = match hit {
             Hit::Chat(id) => store.peek_chat(id, |chat| {
-                hit_row(chat_avatar(chat, Size::Small), chat_name(chat), chat_subtitle(chat))
+                let photo = chat_photo(chat);
+                let face = chat_avatar(chat, Memo::new(move |_| photo.clone()), Size::Small);
+                hit_row(face, chat_name(chat), chat_subtitle(chat))
             }),
             Hit::Person(id) => store.people.with_untracked(|people| people.get(&id).cloned()).map(|person| {
                 let note = relation_text(&person).map(|note| format!(" · {note}")).unwrap_or_default();
-                let face = avatar(id, &person.name, person.state, Size::Small);
+                let face = avatar(id, &person.name, person.state, store.photo_of(id), Size::Small);
                 hit_row(face, person_name(&person), format!("@{}{note}", person.nickname))
             }),
         };

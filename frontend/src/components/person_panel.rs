@@ -142,7 +142,7 @@ fn About(person: Person) -> impl IntoView {
     };
     view! {
         <div class="person-card">
-            {avatar(id, &person.name, person.state, Size::Large)}
+            {avatar(id, &person.name, person.state, store.photo_of(id), Size::Large)}
             <h2 class="person-name" dir="auto">{name}</h2>
             {(!erased).then(|| view! { <p class="muted">{format!("@{}", person.nickname)}</p> })}
             {relation_text(&person).map(|text| view! { <p class="relation">{text}</p> })}

@@ -74,7 +74,7 @@ pub fn PersonRow(
     view! {
         <li class="person">
             <a class="row" href=href aria-current=move || open.get().then_some("true")>
-                {avatar(id, &person.name, person.state, Size::Medium)}
+                {avatar(id, &person.name, person.state, store.photo_of(id), Size::Medium)}
                 <span class="row-main">
                     <span class="row-name" dir="auto">{name.clone()}</span>
                     <span class="row-text">

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::components::avatar::Size;
-use crate::components::chat_row::{chat_avatar, chat_name, chat_subtitle};
+use crate::components::chat_row::{chat_avatar, chat_name, chat_subtitle, photo_of_chat};
 use crate::components::composer::Composer;
 use crate::components::icon::Icon;
 use crate::components::person_panel::PersonPanel;
@@ -31,6 +31,7 @@ pub fn ConversationPage(id: ChatId) -> impl IntoView {
                 .map(|chat| (chat_name(chat), chat_subtitle(chat), chat.peer.as_ref().map(|it| it.user_id)))
         })
     });
+    let photo = photo_of_chat(chat);
     let can_send = Memo::new(move |_| chat.with(|chat| chat.as_ref().map(|chat| chat.can_send)));
     let named = chat.with_untracked(|chat| chat.as_ref().is_some_and(|chat| chat.kind == ChatKind::Group));
     let writer = conversation.clone();
@@ -40,7 +41,7 @@ pub fn ConversationPage(id: ChatId) -> impl IntoView {
                 <header class="talk-head">
                     <a class="icon-button back" href="/chats" title=t("back") aria-label=t("back")>{Icon::Back.view()}</a>
                     {move || head.get().map(|(name, subtitle, peer)| {
-                        let face = chat.with_untracked(|chat| chat.as_ref().map(|chat| chat_avatar(chat, Size::Small)));
+                        let face = chat.with_untracked(|chat| chat.as_ref().map(|chat| chat_avatar(chat, photo, Size::Small)));
                         let text = view! {
                             {face}
                             <span class="talk-who">

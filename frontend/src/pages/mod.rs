@@ -3,6 +3,7 @@
 pub mod chats;
 pub mod conversation;
 pub mod people;
+pub mod photo;
 pub mod profile;
 pub mod sessions;
 pub mod settings;

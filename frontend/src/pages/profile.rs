@@ -7,6 +7,7 @@ use leptos::task::spawn_local;
 use crate::browser::{focus, new_key};
 use crate::components::field::{Attempt, Field};
 use crate::i18n::{t, t_with};
+use crate::pages::photo::OwnPhoto;
 use crate::pages::sign_up::FormAlert;
 use crate::state::Store;
 use crate::wording::field_text;
@@ -67,6 +68,7 @@ pub fn Profile() -> impl IntoView {
         <section class="block" aria-labelledby="profile-title">
             <h2 id="profile-title">{t("settings.profile")}</h2>
             <p class="muted">{t_with("settings.signed-in-as", &[("email", &email)])}</p>
+            <OwnPhoto/>
             <form class="form" on:submit=submit novalidate>
                 <Field name="nickname" label=t("field.nickname") hint=t("field.nickname.hint") value=nickname attempt/>
                 <Field name="name" label=t("field.name") value=name attempt autocomplete="name"/>

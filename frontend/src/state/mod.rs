@@ -6,6 +6,7 @@ mod frames;
 mod open;
 mod outbox;
 mod people;
+mod photos;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -60,6 +61,10 @@ pub struct Store {
     pub panel: RwSignal<bool>,
     /// Whether the search of people and chats is open.
     pub searching: RwSignal<bool>,
+    /// Raised when photos that did not load may do so now.
+    pub photos_round: RwSignal<u32>,
+    /// When credentials were last renewed for photos, in milliseconds.
+    photos_renewed: StoredValue<f64>,
     conversations: StoredValue<HashMap<ChatId, Conversation>>,
     read_marks: StoredValue<HashMap<ChatId, open::ReadMark>>,
 }
@@ -81,6 +86,8 @@ impl Store {
             announcement: RwSignal::new(String::new()),
             panel: RwSignal::new(false),
             searching: RwSignal::new(false),
+            photos_round: RwSignal::new(0),
+            photos_renewed: StoredValue::new(f64::NEG_INFINITY),
             conversations: StoredValue::new(HashMap::new()),
             read_marks: StoredValue::new(HashMap::new()),
         }
@@ -95,6 +102,7 @@ impl Store {
 
     pub async fn reload_me(self) {
         if let Ok(me) = self.api.me().await {
+            self.know_myself(&me);
             self.me.set(me);
         }
     }

@@ -7,6 +7,10 @@ use leptos::prelude::*;
 use super::{Phase, Store};
 use crate::api::{Act, Answer, Circle};
 
+fn faceless(person: &Person) -> Person {
+    Person { photo_id: None, ..person.clone() }
+}
+
 impl Store {
     /// Loads friends, requests and blocks.
     pub async fn load_people(self) -> Answer<()> {
@@ -29,9 +33,10 @@ impl Store {
         Ok(())
     }
 
-    /// The person as last seen, followed.
+    /// The person as last seen, followed. Without the photo: [`photo_of`](Self::photo_of) follows that in its place,
+    /// so that a new one builds nothing anew and takes the focus from nothing.
     pub fn person(self, id: PersonId) -> Memo<Option<Person>> {
-        Memo::new(move |_| self.people.with(|people| people.get(&id).cloned()))
+        Memo::new(move |_| self.people.with(|people| people.get(&id).map(faceless)))
     }
 
     pub fn put_person(self, person: Person) {
@@ -84,7 +89,7 @@ impl Store {
         Memo::new(move |_| {
             let mut people = self
                 .people
-                .with(|people| people.values().filter(|it| wanted(it)).cloned().collect::<Vec<_>>());
+                .with(|people| people.values().filter(|it| wanted(it)).map(faceless).collect::<Vec<_>>());
             people.sort_by_cached_key(|person| (person.name.to_lowercase(), person.user_id));
             people
         })
