@@ -56,6 +56,14 @@ export class Api {
     return answer;
   }
 
+  /** Changes one's photo to these bytes. */
+  async changePhoto(bytes: Buffer, type = 'image/png'): Promise<Answer> {
+    const headers = { 'content-type': type, 'idempotency-key': randomUUID() };
+    const answer = await this.ask('/command/v1/change_photo', { method: 'POST', headers, body: new Uint8Array(bytes) });
+    this.position = Math.max(this.position, answer.position);
+    return answer;
+  }
+
   /** A query that shows at least one's own commands; fails unless it is answered 200. */
   async query(path: string): Promise<Answer> {
     return this.ask(`/query/v1/${path}`, { headers: { 'x-letopis-position': String(this.position) } });

@@ -3,6 +3,7 @@ import type { Page } from '@playwright/test';
 
 import { Api, somebody, twoFriends } from './api.ts';
 import * as flows from './flows.ts';
+import { file, picture } from './pictures.ts';
 import { expect } from './test.ts';
 
 const LINES = [
@@ -37,6 +38,8 @@ export async function eachPage(page: Page, url: string, look: (name: string) => 
 
   const { ann, boris, annApi, borisApi, chat } = await twoFriends(url, ['Ann Arbor', 'Борис Годунов']);
   for (const [index, line] of LINES.entries()) await [annApi, borisApi][index % 2].send(chat, line);
+  await borisApi.changePhoto(picture());
+  await annApi.changePhoto(picture(30));
   const clara = await Api.register(url, somebody('Clara Schumann'));
   await clara.command('add', { user_id: annApi.userId });
   const david = await Api.register(url, somebody('David'));
@@ -60,6 +63,12 @@ export async function eachPage(page: Page, url: string, look: (name: string) => 
   await page.goto('/settings');
   await expect(page.getByRole('button', { name: 'Sign out', exact: true })).toBeVisible();
   await look('settings');
+  const chooser = page.waitForEvent('filechooser');
+  await page.getByRole('button', { name: 'Change photo' }).click();
+  await (await chooser).setFiles(file('new.png', picture(200)));
+  await expect(page.getByRole('button', { name: 'Save photo' })).toBeVisible();
+  await look('settings-photo');
+  await page.getByRole('button', { name: 'Cancel' }).click();
   await page.keyboard.press('Control+k');
   await expect(page.getByRole('dialog')).toBeVisible();
   await page.keyboard.type(boris.nickname);
