@@ -152,7 +152,7 @@ test('what cannot be a photo is refused before it is sent, in words that say why
   await flows.signIn(page, ann);
   await toSettings(page);
   const keys = keysOf(page, 'change_photo');
-  const huge = Buffer.concat([png(RED), Buffer.alloc(10_000_000)]);
+  const huge = Buffer.concat([png(RED), Buffer.alloc(10 * 1024 * 1024)]);
   for (const [what, words] of [
     [file('huge.png', huge), /larger than 10 MB/],
     [file('page.png', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')), /not a JPEG, PNG or WebP/],
@@ -178,6 +178,9 @@ test('a picture that only the server finds out is refused in clear words, and an
   await choose(page, file('cut.png', png(RED, 300, 300, 3)));
   await button(page, 'Save photo').click();
   await expect(alert(page)).toHaveText(/damaged/);
+  await expect(button(page, 'Choose another')).toBeFocused();
+  await choose(page, file('text.png', Buffer.from('no picture')));
+  await expect(alert(page)).toHaveText(/not a JPEG/);
   await expect(button(page, 'Choose another')).toBeFocused();
   await choose(page, file('good.png', png(GREEN)));
   await expect(alert(page)).toBeEmpty();

@@ -10,7 +10,7 @@ use web_sys::{Blob, BlobPropertyBag, File, HtmlImageElement, Url};
 /// What the file picker offers.
 pub const TYPES: &str = "image/jpeg,image/png,image/webp";
 /// The server takes no more bytes.
-pub const MOST_BYTES: u32 = 10_000_000;
+pub const MOST_BYTES: u32 = 10 * 1024 * 1024;
 /// Nor more pixels.
 pub const MOST_PIXELS: u32 = 24_000_000;
 

@@ -31,6 +31,10 @@ enum Step {
     /// A picture is chosen, and seen as it will be.
     Chosen,
     Sending,
+    /// It did not arrive, and may the next time.
+    Failed,
+    /// The server does not take this picture; only another one helps.
+    Refused,
     /// Whether the photo may really go is asked.
     Asking,
     Removing,
@@ -78,8 +82,6 @@ struct Desk {
     preview: RwSignal<Option<String>>,
     /// What went wrong.
     trouble: RwSignal<Option<String>>,
-    /// Whether only another picture helps.
-    hopeless: RwSignal<bool>,
     /// A passing word about what has been done.
     said: RwSignal<Option<String>>,
     /// How much has gone, in percent.
@@ -101,7 +103,6 @@ impl Desk {
             step: RwSignal::new(Step::Resting),
             preview: RwSignal::new(None),
             trouble: RwSignal::new(None),
-            hopeless: RwSignal::new(false),
             said: RwSignal::new(None),
             gone: RwSignal::new(0),
             dropping: RwSignal::new(false),
@@ -118,7 +119,6 @@ impl Desk {
 
     fn clear_words(self) {
         self.trouble.set(None);
-        self.hopeless.set(false);
         self.said.set(None);
     }
 
@@ -184,7 +184,8 @@ impl Desk {
             let sent = sent.await;
             match sent {
                 Ok(Ok(())) => self.rest(Some(t("photo.saved"))),
-                Ok(Err(failure)) => self.failed(Step::Chosen, &failure),
+                Ok(Err(failure)) if unfit(&failure).is_some() => self.failed(Step::Refused, &failure),
+                Ok(Err(failure)) => self.failed(Step::Failed, &failure),
                 // It may have arrived all the same.
                 Err(_) => store.reload_me().await,
             }
@@ -195,9 +196,8 @@ impl Desk {
         if self.step.try_set(back_to).is_some() {
             self.store.complain(failure);
         } else if *failure != Failure::Ended {
-            let unfit = unfit(failure);
-            self.hopeless.set(unfit.is_some());
-            self.trouble.set(Some(unfit.map_or_else(|| failure_text(failure), unfit_text)));
+            let text = unfit(failure).map_or_else(|| failure_text(failure), unfit_text);
+            self.trouble.set(Some(text));
         }
     }
 
@@ -368,12 +368,15 @@ fn resting(desk: Desk, photo: Memo<Option<String>>, pick: Callback<()>) -> AnyVi
 fn sending(desk: Desk, pick: Callback<()>) -> AnyView {
     let busy = move || desk.step.get() == Step::Sending;
     // The button stays the same one, so that it keeps the focus.
-    let label = move || match (desk.hopeless.get(), desk.trouble.with(Option::is_some)) {
-        (true, _) => t("photo.another"),
-        (false, true) => t("retry"),
-        (false, false) => t("photo.save"),
+    let label = move || match desk.step.get() {
+        Step::Refused => t("photo.another"),
+        Step::Failed => t("retry"),
+        _ => t("photo.save"),
     };
-    let go = move |_| if desk.hopeless.get_untracked() { pick.run(()) } else { desk.send() };
+    let go = move |_| match desk.step.get_untracked() {
+        Step::Refused => pick.run(()),
+        _ => desk.send(),
+    };
     view! {
         <div class="photo-steps">
             <button type="button" class="button primary" id=SAVE aria-disabled=move || busy().then_some("true") on:click=go>{label}</button>
