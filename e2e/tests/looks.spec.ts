@@ -4,6 +4,9 @@ import * as flows from '../support/flows.ts';
 import { eachPage } from '../support/scenes.ts';
 import { expect, expectAccessible, expectNoSidewaysScroll, test } from '../support/test.ts';
 
+// A trace fetches pictures again that the page has let go of, which the page's policy forbids.
+test.use({ trace: 'off' });
+
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [360, 1280]) {
     test(`every page is accessible and fits, ${colorScheme}, ${width} wide`, async ({ open, server }) => {

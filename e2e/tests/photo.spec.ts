@@ -6,6 +6,9 @@ import * as flows from '../support/flows.ts';
 import { expectInitials, expectPhoto, file, give, GREEN, png, RED } from '../support/pictures.ts';
 import { expect, expectAccessible, expectNoSidewaysScroll, test } from '../support/test.ts';
 
+// A trace fetches pictures again that the page has let go of, which the page's policy forbids.
+test.use({ trace: 'off' });
+
 const photo = (page: Page) => page.getByRole('group', { name: 'Your photo' });
 const button = (page: Page, name: string | RegExp) => photo(page).getByRole('button', { name, exact: true });
 const alert = (page: Page) => photo(page).getByRole('alert');
