@@ -219,14 +219,20 @@ impl Rows {
         Ok(parked)
     }
 
-    /// Refuses what was read together with the checkpoint at `position` where this process has
-    /// written or read a later one: the engine has lost rows, and they come again.
+    /// The latest position that this process has written or read. To be asked before a question goes
+    /// out: what is written while it is under way says nothing about its answer.
+    pub fn seen(&self) -> u64 {
+        self.read.load(Ordering::SeqCst).max(self.written.load(Ordering::SeqCst))
+    }
+
+    /// Refuses what was read together with the checkpoint at `position` where this process had
+    /// `seen` a later one before it asked: the engine has lost rows, and they come again.
     ///
     /// # Errors
     /// [`StoreError::Engine`]
-    pub fn believe(&self, position: Option<&str>) -> Result<()> {
+    pub fn believe(&self, seen: u64, position: Option<&str>) -> Result<()> {
         let position = position.map_or(Ok(0), str::parse).map_err(|error| unreadable(&error))?;
-        let seen = self.read.fetch_max(position, Ordering::SeqCst).max(self.written.load(Ordering::SeqCst));
+        self.read.fetch_max(position, Ordering::SeqCst);
         if position < seen {
             let message = format!("it went back from position {seen} to {position}, and is caught up");
             return Err(StoreError::Engine { engine: ENGINE, message });

@@ -211,8 +211,9 @@ impl Sessions for KeydbSessions {
     async fn session(&self, session_id: SessionId) -> Result<SessionState> {
         let mut ask = SESSION.key(self.0.key("checkpoint"));
         ask.key(self.row_key(session_id));
+        let seen = self.0.seen();
         let (position, hash): (Option<String>, Hash) = self.0.keydb.read(&ask).await?;
-        self.0.believe(position.as_deref())?;
+        self.0.believe(seen, position.as_deref())?;
         Ok(if hash.is_empty() {
             SessionState::Unknown
         } else if hash.contains_key("until") {
@@ -225,8 +226,9 @@ impl Sessions for KeydbSessions {
     async fn sessions_of(&self, person: PersonId) -> Result<Vec<SessionRow>> {
         let mut ask = SESSIONS_OF.key(self.0.key("checkpoint"));
         ask.key(format!("{}of:{person}", self.0.base)).arg(format!("{}row:", self.0.base));
+        let seen = self.0.seen();
         let (position, found): (Option<String>, Vec<(String, Hash)>) = self.0.keydb.read(&ask).await?;
-        self.0.believe(position.as_deref())?;
+        self.0.believe(seen, position.as_deref())?;
         let mut rows = Vec::with_capacity(found.len());
         for (id, hash) in &found {
             let id = id.parse::<Uuid>().map_err(|error| unreadable(&error))?;
