@@ -72,15 +72,23 @@ impl Servers {
 
     /// Copies the data of one that does not run.
     pub fn save(&self, name: &str) {
-        let (data, saved) = (self.of(name).join("data"), self.of(name).join("saved"));
-        copied(&data, &saved);
+        for data in self.data_of(name) {
+            copied(&data, &data.with_extension("saved"));
+        }
     }
 
     /// Gives one that does not run the data that it had when it was last saved.
     pub fn restore(&self, name: &str) {
-        let (data, saved) = (self.of(name).join("data"), self.of(name).join("saved"));
-        std::fs::remove_dir_all(&data).expect("its data");
-        copied(&saved, &data);
+        for data in self.data_of(name) {
+            std::fs::remove_dir_all(&data).expect("its data");
+            copied(&data.with_extension("saved"), &data);
+        }
+    }
+
+    /// Where a server keeps its data: Cassandra's latest is in its commit log alone.
+    fn data_of(&self, name: &str) -> Vec<PathBuf> {
+        let all = ["data", "commitlog"].map(|data| self.of(name).join(data));
+        all.into_iter().filter(|data| data.exists()).collect()
     }
 
     fn of(&self, name: &str) -> PathBuf {

@@ -13,7 +13,7 @@ const LOCAL: &str = "SELECT release_version, data_center FROM system.local";
 const DATACENTERS: &str = "SELECT data_center FROM system.peers";
 const REPLICATION: &str = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
 const GOSSIP: &str = "SELECT host_id, generation, heartbeat FROM system_views.gossip_info";
-const SYNC: &str = "SELECT value FROM system_views.settings WHERE name = ?";
+const SETTING: &str = "SELECT value FROM system_views.settings WHERE name = ?";
 
 /// Looks at the servers of a URL.
 pub(crate) async fn inspect(url: &str) -> Vec<Inspected> {
@@ -31,6 +31,8 @@ pub(crate) async fn inspect(url: &str) -> Vec<Inspected> {
         datacenter(&cassandra).await,
         lives(&cassandra).await,
         commit_log(&cassandra).await,
+        timestamps(&cassandra).await,
+        snapshots(&cassandra).await,
         keyspace(&cassandra).await,
     ] {
         found.push(looked.unwrap_or_else(|error| {
@@ -38,8 +40,6 @@ pub(crate) async fn inspect(url: &str) -> Vec<Inspected> {
             Inspected::warning("permissions", error.to_string(), advice)
         }));
     }
-    let said = "no clock is compared: a row's version is the position of its event";
-    found.push(Inspected::ok("clocks", said));
     found
 }
 
@@ -103,14 +103,43 @@ async fn lives(cassandra: &Cassandra) -> Result<Inspected> {
     })
 }
 
+/// A setting of the server that is asked; empty where it is not set.
+async fn setting(cassandra: &Cassandra, name: &str) -> Result<String> {
+    let setting = cassandra.prepare(SETTING).await?;
+    let rows = cassandra.rows::<(Option<String>,)>(&setting, (name,)).await?;
+    Ok(rows.into_iter().next().and_then(|(value,)| value).unwrap_or_default())
+}
+
+async fn timestamps(cassandra: &Cassandra) -> Result<Inspected> {
+    const NAME: &str = "timestamps";
+    let enabled = setting(cassandra, "user_timestamps_enabled").await?;
+    let lowest = setting(cassandra, "minimum_timestamp_fail_threshold").await?;
+    Ok(if enabled == "false" || !lowest.is_empty() {
+        let said = format!("user_timestamps_enabled: {enabled}, minimum_timestamp_fail_threshold: {lowest}");
+        let advice = "allow them and set no lowest one: a row's timestamp is the position of its event";
+        Inspected::problem(NAME, said, advice)
+    } else {
+        Inspected::ok(NAME, "positions of events may be timestamps; no clock is compared with another")
+    })
+}
+
+async fn snapshots(cassandra: &Cassandra) -> Result<Inspected> {
+    const NAME: &str = "snapshots";
+    let taken = setting(cassandra, "auto_snapshot").await?;
+    let kept = setting(cassandra, "auto_snapshot_ttl").await?;
+    Ok(if taken == "true" && kept.is_empty() {
+        let advice =
+            "set auto_snapshot_ttl, or clear them with nodetool: a rebuild leaves one of each table it drops";
+        Inspected::warning(NAME, "auto_snapshot: true, and each is kept for ever", advice)
+    } else {
+        Inspected::ok(NAME, format!("auto_snapshot: {taken} {kept}"))
+    })
+}
+
 async fn commit_log(cassandra: &Cassandra) -> Result<Inspected> {
     const NAME: &str = "commit log";
-    let setting = cassandra.prepare(SYNC).await?;
-    let ask = async |name: &str| {
-        let rows = cassandra.rows::<(Option<String>,)>(&setting, (name,)).await?;
-        Result::Ok(rows.into_iter().next().and_then(|(value,)| value).unwrap_or_default())
-    };
-    let (sync, period) = (ask("commitlog_sync").await?, ask("commitlog_sync_period").await?);
+    let sync = setting(cassandra, "commitlog_sync").await?;
+    let period = setting(cassandra, "commitlog_sync_period").await?;
     if sync != "periodic" {
         return Ok(Inspected::ok(NAME, format!("commitlog_sync: {sync}")));
     }

@@ -269,7 +269,7 @@ impl CassandraTimeline {
         let mut few = FEW;
         while end > 1 {
             let first = bucket_of(end - 1) * BUCKET + 1;
-            let wanted = few.min(limit - found.len() + 1).min(BUCKET as usize);
+            let wanted = few.min((limit - found.len()).saturating_add(1)).min(BUCKET as usize);
             let key = (
                 chat_id.0,
                 signed(bucket_of(end - 1)),
