@@ -95,7 +95,8 @@ async fn what_is_no_fit_picture_is_refused_and_nothing_is_kept() {
     let ann = stack.register("ann").await;
     let mut bomb = PNG.to_vec();
     bomb[16..24].copy_from_slice(&[0, 0, 0x40, 0, 0, 0, 0x40, 0]);
-    bomb[29..33].copy_from_slice(&crc32(&bomb[12..29]).to_be_bytes());
+    let sum = crc32(&bomb[12..29]).to_be_bytes();
+    bomb[29..33].copy_from_slice(&sum);
     let large = vec![0; 10 * 1024 * 1024 + 1];
     for (kind, body, status, slug, code) in [
         ("application/json", PNG, 415, "unsupported-type", None),
