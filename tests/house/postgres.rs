@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use sqlx::{Connection, PgConnection};
 
-use crate::letopis::{signal, until};
+use crate::letopis::until;
 
 /// A server on a data folder. Its processes end with it.
 pub struct Server {
