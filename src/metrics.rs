@@ -64,6 +64,8 @@ const FAMILIES: &[(&str, Kind, &str)] = &[
     ("letopis_projection_lag_events", Gauge, "Events of the log that are not shown yet"),
     ("letopis_projection_lag_seconds", Gauge, "Age of the oldest event that is not shown yet"),
     ("letopis_projection_running", Gauge, "1 if the projection runs, 0 if it waits or has halted"),
+    ("letopis_reactions_passed_over_total", Counter, "Events that were not reacted to, by reactor"),
+    ("letopis_blobs_swept_total", Counter, "Blobs deleted since no event names them"),
     ("letopis_projection_parked_streams", Gauge, "Streams that are passed over until they are retried"),
     ("letopis_projection_generation", Gauge, "The generation of rows that is served"),
     ("letopis_projection_rebuilding", Gauge, "1 while a rebuild is under way"),
@@ -114,6 +116,7 @@ pub fn start(started_at: f64, stop: CancellationToken) -> anyhow::Result<Prometh
     // So that they are there before anything happened.
     counter!("letopis_events_committed_total").increment(0);
     counter!("letopis_password_hashes_refused_total").increment(0);
+    counter!("letopis_blobs_swept_total").increment(0);
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(UPKEEP);

@@ -1,6 +1,10 @@
 // A look into the servers with their makers' clients: what the design says lies where it says, and nothing else does.
+import { createHash } from 'node:crypto';
+
 import { Api, somebody, twoFriends } from '../support/api.ts';
 import type { Engines } from '../support/engines.ts';
+import * as flows from '../support/flows.ts';
+import { expectPhoto, GREEN, png, RED } from '../support/pictures.ts';
 import { expect, test as base } from '../support/test.ts';
 
 /** The engines, which are always there in this project. */
@@ -10,6 +14,9 @@ const test = base.extend<{ inside: Engines }>({
     await use(engines!);
   },
 });
+
+// A trace fetches pictures again that the page has let go of, which the page's policy forbids.
+test.use({ trace: 'off' });
 
 /** Everything that there is, as text in which a string can be looked for; bytes as Latin-1. */
 function said(what: unknown): string {
@@ -114,6 +121,41 @@ test('people are documents of Elasticsearch under the alias, which a rebuild mov
   expect(after).not.toBe(before);
   expect(Object.keys(await inside.search(`_alias/${alias}`))).toEqual([after]);
   expect(_source.nickname).toBe(ann.nickname);
+});
+
+test('photos are objects of S3, sealed, named by their bytes, and gone when nothing names them', async ({ inside, open, server }) => {
+  const { ann, boris, annApi, chat } = await twoFriends(server.url);
+  await annApi.send(chat, 'do I look well?');
+  expect([...(await inside.objects()).keys()]).toEqual([]);
+  await annApi.changePhoto(png(RED));
+
+  // The original and the three sizes that are made of it.
+  const four = async () => {
+    const objects = await inside.objects();
+    expect([...objects.keys()].map((key) => key.replace(/^.*\/[0-9a-f]{64}/, '')).sort()).toEqual(['', '-1024', '-256', '-64']);
+    return objects;
+  };
+  let first = new Map<string, Uint8Array>();
+  await expect(async () => void (first = await four())).toPass({ timeout: 30_000 });
+  for (const [key, bytes] of first) {
+    expect(Buffer.from(bytes.subarray(0, 15)).toString('latin1'), key).toBe('letopis-blob/1\n');
+    const held = Buffer.from(bytes).toString('latin1');
+    for (const magic of ['\x89PNG', '\xff\xd8\xff', 'WEBP', 'JFIF', 'Exif']) expect(held, key).not.toContain(magic);
+    if (/[0-9a-f]{64}$/.test(key)) expect(key.slice(-64)).toBe(createHash('sha256').update(bytes).digest('hex'));
+  }
+
+  const friend = await open();
+  await flows.signIn(friend, boris);
+  await flows.openChat(friend, ann.name);
+  await expectPhoto(flows.message(friend, 'do I look well?'), RED);
+
+  await annApi.changePhoto(png(GREEN));
+  await expectPhoto(flows.message(friend, 'do I look well?'), GREEN);
+  await expect(async () => {
+    for (const key of (await four()).keys()) expect([...first.keys()]).not.toContain(key);
+  }).toPass({ timeout: 30_000 });
+  await annApi.command('remove_photo', {});
+  await expect(async () => expect([...(await inside.objects()).keys()]).toEqual([])).toPass({ timeout: 30_000 });
 });
 
 test('what was said is nowhere to be read in any server', async ({ inside, server }) => {

@@ -1,5 +1,7 @@
 //! What an operator would look at in an engine on the network: read, and never changed.
 
+use crate::blobs::S3Access;
+
 /// One thing that was looked at in an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
@@ -47,4 +49,10 @@ pub async fn inspect(port: &str, url: &str) -> Option<Vec<Inspected>> {
         ("timeline", "cassandra") => Some(crate::cassandra::inspect(url).await),
         _ => None,
     }
+}
+
+/// Looks at the blob store of a URL; `None` for a folder.
+pub async fn inspect_blobs(url: &str, access: &S3Access) -> Option<Vec<Inspected>> {
+    let path = url.strip_prefix("s3:")?;
+    Some(crate::blobs::inspect(path.trim_start_matches('/'), access).await)
 }

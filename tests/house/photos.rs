@@ -14,20 +14,23 @@ use crate::api::{Answer, Api, new_key};
 use crate::letopis::{Folder, Settings, until};
 use crate::people::Person;
 
-fn picture(colour: [u8; 3]) -> Vec<u8> {
+/// A picture of one colour.
+pub fn picture(colour: [u8; 3]) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     RgbImage::from_pixel(300, 200, Rgb(colour)).write_to(&mut bytes, ImageFormat::Png).expect("written");
     bytes.into_inner()
 }
 
-async fn send(api: &Api, who: &Person, body: &[u8]) -> Answer {
+/// Changes somebody's photo.
+pub async fn send(api: &Api, who: &Person, body: &[u8]) -> Answer {
     let request = who.on(api).request("POST", "/command/v1/change_photo").header(CONTENT_TYPE, "image/png");
     Answer::of(request.header("Idempotency-Key", new_key().to_string()).body(body.to_vec()))
         .await
         .expect("it answers")
 }
 
-async fn photo(api: &Api, who: &Person, id: &str, query: &str, after: u64) -> Answer {
+/// Asks for a photo.
+pub async fn photo(api: &Api, who: &Person, id: &str, query: &str, after: u64) -> Answer {
     let request = who.on(api).request("GET", &format!("/query/v1/photos/{id}{query}"));
     Answer::of(request.header("X-Letopis-Position", after)).await.expect("it answers")
 }

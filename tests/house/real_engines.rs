@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::requests::{Authorize, Done, Revoke, Secret, SignedIn};
+use domain::requests::{Authorize, Done, PhotoChanged, Revoke, Secret, SignedIn};
 use tokio::task::JoinHandle;
 
 use crate::api::{Answer, Api};
 use crate::engine::{Engine, Place};
-use crate::letopis::{Letopis, PATIENCE, Settings, within};
+use crate::letopis::{Letopis, PATIENCE, Settings, until, within};
 use crate::load::{Circle, Load, assert_unavailable};
 use crate::people::Person;
+use crate::photos;
 use crate::servers::Servers;
 
 const SENDERS: usize = 4;
@@ -131,7 +132,7 @@ struct Installation {
 impl Installation {
     async fn new() -> Self {
         let (servers, place) = tokio::join!(
-            Servers::start(&["keydb", "postgres", "elasticsearch", "cassandra"]),
+            Servers::start(&["keydb", "postgres", "elasticsearch", "cassandra", "s3"]),
             Place::new(Engine::Postgres)
         );
         let settings = servers.under(place.settings()).await;
@@ -189,8 +190,45 @@ async fn an_engine_that_is_killed_costs_its_own_part_alone() {
         equals_a_replay(settings, projection).await;
     }
     assert_eq!(registered.len(), PARTS.len());
+    photos_wait_for_their_store(&house, &load).await;
     watch.end().await;
     house.end(load).await;
+}
+
+/// The blob store is no projection: nothing catches up, what it held is there again, and sizes that
+/// could not be made are made.
+async fn photos_wait_for_their_store(house: &Installation, load: &Load) {
+    let Installation { servers, api, circle, .. } = house;
+    let ann = &circle.people[0];
+    let kept: PhotoChanged = photos::send(api, ann, &photos::picture([200, 0, 0])).await.ok();
+    let id = kept.photo_id.to_string();
+    let before = photos::photo(api, ann, &id, "", kept.position).await;
+    assert_eq!(before.status, 200, "{}", before.text());
+    // Killed while its sizes are being made, or a moment after.
+    servers.kill("s3").await;
+    load.goes_on(50).await;
+    assert_unavailable(&photos::photo(api, ann, &id, "", 0).await);
+    assert_unavailable(&photos::send(api, ann, &photos::picture([0, 200, 0])).await);
+    for Part { query, others, .. } in PARTS {
+        for path in others.iter().chain([query]) {
+            let answer = asked(&ann.on(api), path).await;
+            assert_eq!(answer.status, 200, "{path} without the blob store: {}", answer.text());
+        }
+    }
+    load.goes_on(100).await;
+    assert_eq!(load.refused(), 0, "commands but those of photos need no blob store");
+    servers.up("s3").await;
+    until("the photo is there again", async || {
+        let photo = photos::photo(api, ann, &id, "", 0).await;
+        (photo.status == 200).then(|| assert_eq!(photo.body, before.body))
+    })
+    .await;
+    until("its sizes are made", async || {
+        let sized = photos::photo(api, ann, &id, "?size=64", 0).await;
+        (sized.status == 200 && sized.header("etag").contains("-64")).then_some(())
+    })
+    .await;
+    photos::send(api, ann, &photos::picture([0, 0, 200])).await.ok::<PhotoChanged>();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

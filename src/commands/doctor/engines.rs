@@ -73,9 +73,26 @@ pub(super) async fn blobs(config: &Config, found: &mut Findings) {
             ),
         };
     }
-    match stores::resolver::blobs(&url, &s3_access()).await {
-        Ok(_) => found.ok(NAME, format!("{url} answers")),
-        Err(error) => found.problem(NAME, error.to_string(), "put it right as it says"),
+    match stores::inspect::inspect_blobs(&url, &s3_access()).await {
+        Some(inspected) => tell(NAME, inspected, found),
+        None => found.problem(
+            NAME,
+            format!("no blob store has the scheme {:?}", url.split(':').next().unwrap_or_default()),
+            "set LETOPIS_BLOBS_URL to file:<folder> or s3://<bucket>[/<prefix>]",
+        ),
+    }
+}
+
+/// What was found in an engine on the network.
+fn tell(port: &str, inspected: Vec<Inspected>, found: &mut Findings) {
+    for Inspected { name, state, said, advice } in inspected {
+        let name = format!("{port} {name}");
+        let advice = advice.unwrap_or_default();
+        match state {
+            State::Ok => found.ok(&name, said),
+            State::Warning => found.warn(&name, said, advice),
+            State::Problem => found.problem(&name, said, advice),
+        }
     }
 }
 
@@ -178,15 +195,7 @@ pub(super) async fn on_the_network(config: &Config, found: &mut Findings) {
     // Beside each other: one that is away is waited for.
     let looked_at = ports.iter().map(|(port, url)| stores::inspect::inspect(port, url));
     for ((port, _), inspected) in ports.iter().zip(futures::future::join_all(looked_at).await) {
-        for Inspected { name, state, said, advice } in inspected.into_iter().flatten() {
-            let name = format!("{port} {name}");
-            let advice = advice.unwrap_or_default();
-            match state {
-                State::Ok => found.ok(&name, said),
-                State::Warning => found.warn(&name, said, advice),
-                State::Problem => found.problem(&name, said, advice),
-            }
-        }
+        tell(port, inspected.unwrap_or_default(), found);
     }
 }
 

@@ -15,10 +15,12 @@ use sha2::{Digest, Sha256};
 use crate::error::Result;
 
 mod files;
+mod inspect;
 mod picture;
 mod s3;
 
 pub use files::FileBlobs;
+pub(crate) use inspect::inspect;
 pub use picture::{LARGEST_PICTURE, MOST_PIXELS, PictureError, Pictures, SIZES, cleaned, media_type, sized};
 pub use s3::{S3Access, S3Blobs};
 

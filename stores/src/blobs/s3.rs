@@ -2,8 +2,8 @@
 //! (`If-None-Match: *`).
 //!
 //! Time limits and retries are the client's: an attempt ends after [`ATTEMPT`], and is made up to
-//! [`ATTEMPTS`] times, each after a longer pause with jitter, all within [`ALL`]. Every call may be
-//! repeated: a name is never given to other bytes. Addresses are in path style, and checksums are
+//! [`ATTEMPTS`] times, each after a longer pause with jitter, all within [`ALL`]; a breaker answers for
+//! a store that is away. Every call may be repeated: a name is never given to other bytes. Addresses are in path style, and checksums are
 //! left out where S3 does not ask for them, as servers of other makers need it.
 
 use std::time::Duration;
@@ -21,6 +21,7 @@ use domain::Timestamp;
 
 use super::{BlobName, Blobs, Names, PAGE};
 use crate::error::{Result, StoreError};
+use crate::guard::{Guard, Limits};
 
 const ENGINE: &str = "s3";
 const CONNECT: Duration = Duration::from_secs(3);
@@ -50,11 +51,18 @@ impl std::fmt::Debug for S3Access {
 }
 
 /// Blobs in a bucket.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct S3Blobs {
-    client: Client,
-    bucket: String,
-    prefix: String,
+    pub(super) client: Client,
+    pub(super) bucket: String,
+    pub(super) prefix: String,
+    guard: Guard,
+}
+
+impl std::fmt::Debug for S3Blobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Blobs").field("bucket", &self.bucket).field("prefix", &self.prefix).finish()
+    }
 }
 
 impl S3Blobs {
@@ -104,7 +112,9 @@ impl S3Blobs {
             );
         config.set_endpoint_url(access.endpoint.clone());
         let client = Client::from_conf(config.build());
-        Ok(Self { client, bucket: bucket.to_owned(), prefix })
+        // Attempts and pauses are the client's.
+        let guard = Guard::new(ENGINE, Limits { timeout: ALL + ATTEMPT, attempts: 1 });
+        Ok(Self { client, bucket: bucket.to_owned(), prefix, guard })
     }
 
     fn key(&self, name: BlobName) -> String {
@@ -113,7 +123,7 @@ impl S3Blobs {
 }
 
 /// What the service said, without what only a debugger wants to know.
-fn failed<E, R>(what: &str, error: SdkError<E, R>) -> StoreError
+pub(super) fn failed<E, R>(what: &str, error: SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
@@ -142,9 +152,8 @@ fn engine(message: String) -> StoreError {
     StoreError::Engine { engine: ENGINE, message }
 }
 
-#[async_trait]
-impl Blobs for S3Blobs {
-    async fn put(&self, name: BlobName, sealed: Vec<u8>) -> Result<()> {
+impl S3Blobs {
+    async fn put_once(&self, name: BlobName, sealed: Vec<u8>) -> Result<()> {
         let put = self
             .client
             .put_object()
@@ -163,7 +172,7 @@ impl Blobs for S3Blobs {
         }
     }
 
-    async fn get(&self, name: BlobName) -> Result<Option<Vec<u8>>> {
+    async fn get_once(&self, name: BlobName) -> Result<Option<Vec<u8>>> {
         let got = self.client.get_object().bucket(&self.bucket).key(self.key(name)).send().await;
         let object = match got {
             Ok(object) => object,
@@ -176,12 +185,12 @@ impl Blobs for S3Blobs {
         Ok(Some(bytes.to_vec()))
     }
 
-    async fn delete(&self, name: BlobName) -> Result<()> {
+    async fn delete_once(&self, name: BlobName) -> Result<()> {
         let deleted = self.client.delete_object().bucket(&self.bucket).key(self.key(name)).send().await;
         deleted.map(|_| ()).map_err(|error| failed("a blob was not deleted", error))
     }
 
-    async fn older(&self, before: Timestamp, after: Option<String>) -> Result<Names> {
+    async fn older_once(&self, before: Timestamp, after: Option<String>) -> Result<Names> {
         let listed = self
             .client
             .list_objects_v2()
@@ -208,5 +217,24 @@ impl Blobs for S3Blobs {
             }
         }
         Ok(names)
+    }
+}
+
+#[async_trait]
+impl Blobs for S3Blobs {
+    async fn put(&self, name: BlobName, sealed: Vec<u8>) -> Result<()> {
+        self.guard.once(self.put_once(name, sealed)).await
+    }
+
+    async fn get(&self, name: BlobName) -> Result<Option<Vec<u8>>> {
+        self.guard.once(self.get_once(name)).await
+    }
+
+    async fn delete(&self, name: BlobName) -> Result<()> {
+        self.guard.once(self.delete_once(name)).await
+    }
+
+    async fn older(&self, before: Timestamp, after: Option<String>) -> Result<Names> {
+        self.guard.once(self.older_once(before, after)).await
     }
 }
