@@ -22,7 +22,8 @@ export type Answer = Record<string, any>;
 export class Api {
   userId = '';
   private token = '';
-  private position = 0;
+  /** What all of a server's people have written: each sees what the others did before. */
+  private static readonly written = new Map<string, number>();
 
   constructor(private readonly url: string) {}
 
@@ -52,7 +53,7 @@ export class Api {
       headers: { 'content-type': 'application/json', 'idempotency-key': key },
       body: JSON.stringify(body),
     });
-    this.position = Math.max(this.position, answer.position);
+    this.wrote(answer.position);
     return answer;
   }
 
@@ -60,13 +61,17 @@ export class Api {
   async changePhoto(bytes: Buffer, type = 'image/png'): Promise<Answer> {
     const headers = { 'content-type': type, 'idempotency-key': randomUUID() };
     const answer = await this.ask('/command/v1/change_photo', { method: 'POST', headers, body: new Uint8Array(bytes) });
-    this.position = Math.max(this.position, answer.position);
+    this.wrote(answer.position);
     return answer;
   }
 
-  /** A query that shows at least one's own commands; fails unless it is answered 200. */
+  private wrote(position: number): void {
+    Api.written.set(this.url, Math.max(Api.written.get(this.url) ?? 0, position));
+  }
+
+  /** A query that shows at least what was written through this class; fails unless it is answered 200. */
   async query(path: string): Promise<Answer> {
-    return this.ask(`/query/v1/${path}`, { headers: { 'x-letopis-position': String(this.position) } });
+    return this.ask(`/query/v1/${path}`, { headers: { 'x-letopis-position': String(Api.written.get(this.url) ?? 0) } });
   }
 
   private async ask(path: string, request: RequestInit): Promise<Answer> {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub connections: u64,
     /// The same for two URLs exactly if they lead to one database.
     pub identity: String,
+    /// Whether nothing was made in it yet.
+    pub is_empty: bool,
     /// How far the clocks are apart at least, in microseconds: the server's minus ours, without
     /// what the round trip may account for.
     pub clock_apart: i64,
@@ -71,6 +73,7 @@ pub async fn settings(url: &str, clock: &dyn Clock) -> Result<Settings, LogError
         max_connections: number("max_connections")?,
         connections: number("connections")?,
         identity: text("identity")?,
+        is_empty: row.try_get("is_empty").map_err(failed)?,
         clock_apart: apart.unwrap_or(0),
     };
     // It was asked, and has answered; how it parts changes nothing.

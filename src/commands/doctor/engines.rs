@@ -15,6 +15,7 @@ const CONNECTIONS: u64 = 16;
 /// Beyond it nothing is appended, in microseconds.
 const CLOCKS_APART: i64 = 2_000_000;
 const OLDEST: u32 = 130_000;
+const EMPTY: &str = "the first start begins it";
 
 pub(super) async fn log(config: &Config, clock: &dyn Clock, found: &mut Findings) {
     const NAME: &str = "log";
@@ -30,11 +31,11 @@ pub(super) async fn log(config: &Config, clock: &dyn Clock, found: &mut Findings
             }
             sqlite(NAME, &path, found);
         }
-        Ok(Place::Postgres(url)) => {
-            if !postgres(NAME, &url, clock, found).await {
-                return;
-            }
-        }
+        Ok(Place::Postgres(url)) => match postgres(NAME, &url, clock, found).await {
+            None => return,
+            Some(said) if said.is_empty => return found.warn(NAME, "it is empty", EMPTY),
+            Some(_) => {}
+        },
     }
     let head = async {
         let mut log = inspect::log(config, false).await?;
@@ -43,9 +44,7 @@ pub(super) async fn log(config: &Config, clock: &dyn Clock, found: &mut Findings
     };
     match head.await {
         Ok((head, Some(log_id))) => found.ok(NAME, format!("{log_id}, {} events", head.position)),
-        Ok((head, None)) if head.position == 0 => {
-            found.warn(NAME, "it is empty", "the first start begins it")
-        }
+        Ok((head, None)) if head.position == 0 => found.warn(NAME, "it is empty", EMPTY),
         Ok((_, None)) => found.problem(NAME, "event 1 opens no chronicle", "see letopis log verify"),
         Err(error) => {
             found.problem(NAME, format!("{error:#}"), "name an engine that answers in LETOPIS_LOG_URL")
@@ -122,8 +121,8 @@ fn sqlite(name: &str, path: &Path, found: &mut Findings) {
     }
 }
 
-/// Whether the server answers.
-async fn postgres(name: &str, url: &str, clock: &dyn Clock, found: &mut Findings) -> bool {
+/// What the server says of itself, if it answers.
+async fn postgres(name: &str, url: &str, clock: &dyn Clock, found: &mut Findings) -> Option<Settings> {
     let name = format!("{name} settings");
     let variable = format!("LETOPIS_{}_URL", name.split(' ').next().unwrap_or_default().to_uppercase());
     let said = match settings(url, clock).await {
@@ -131,7 +130,7 @@ async fn postgres(name: &str, url: &str, clock: &dyn Clock, found: &mut Findings
         Err(error) => {
             let advice = format!("start the server, or set {variable} to one that answers");
             found.problem(&name, format!("PostgreSQL does not answer: {error}"), advice);
-            return false;
+            return None;
         }
     };
     let before = found.0.len();
@@ -153,7 +152,7 @@ async fn postgres(name: &str, url: &str, clock: &dyn Clock, found: &mut Findings
             ),
         );
     }
-    true
+    Some(said)
 }
 
 fn judge(name: &str, said: &Settings, found: &mut Findings) {
@@ -222,12 +221,13 @@ pub(super) async fn keys(config: &Config, clock: &dyn Clock, found: &mut Finding
         }
         Place::Sqlite(_) => {}
         Place::Postgres(url) => {
-            if !postgres(NAME, url, clock, found).await {
-                return;
+            let Some(said) = postgres(NAME, url, clock, found).await else { return };
+            if said.is_empty {
+                return found.warn(NAME, "the key store is empty", EMPTY);
             }
             if let Ok(Place::Postgres(log)) = config.log()
-                && let (Ok(log), Ok(keys)) = (settings(&log, clock).await, settings(url, clock).await)
-                && log.identity == keys.identity
+                && let Ok(log) = settings(&log, clock).await
+                && log.identity == said.identity
             {
                 let advice = "make the key store a database of its own, and name it in LETOPIS_KEYS_URL";
                 return found.problem(NAME, "the key store lies in the log's database", advice);
@@ -245,7 +245,7 @@ pub(super) async fn keys(config: &Config, clock: &dyn Clock, found: &mut Finding
         Ok(Some(log_id)) => {
             found.ok(NAME, format!("the master key opens them, and they are of log {log_id}"))
         }
-        Ok(None) => found.warn(NAME, "the key store is empty", "the first start begins it"),
+        Ok(None) => found.warn(NAME, "the key store is empty", EMPTY),
         Err(error) => found.problem(NAME, format!("{error:#}"), "put back what belongs together"),
     }
 }
@@ -271,6 +271,7 @@ mod tests {
             max_connections: 97,
             connections: 12,
             identity: String::new(),
+            is_empty: false,
             clock_apart: -1_900_000,
         };
         let judged = |settings: &Settings| {

@@ -28,16 +28,16 @@ const ATTEMPTS: u32 = 10;
 const LOOK: Duration = Duration::from_secs(5);
 
 const ROW: &str = "SELECT version, log_id, epoch, code_version, position, event_id, parked, \
-    safe_position, safe_event_id, safe_parked, nodes FROM checkpoints WHERE generation = ?";
-const FIRST: &str = "INSERT INTO checkpoints (generation, version, log_id, epoch, code_version, position, \
+    safe_position, safe_event_id, safe_parked, nodes FROM $k.checkpoints WHERE generation = ?";
+const FIRST: &str = "INSERT INTO $k.checkpoints (generation, version, log_id, epoch, code_version, position, \
     event_id, parked, safe_position, safe_event_id, safe_parked, nodes) \
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
-const NEXT: &str = "UPDATE checkpoints SET version = ?, log_id = ?, epoch = ?, code_version = ?, \
+const NEXT: &str = "UPDATE $k.checkpoints SET version = ?, log_id = ?, epoch = ?, code_version = ?, \
     position = ?, event_id = ?, parked = ?, safe_position = ?, safe_event_id = ?, safe_parked = ?, \
     nodes = ? WHERE generation = ? IF version = ?";
-const SAFE: &str = "UPDATE checkpoints SET version = ?, safe_position = ?, safe_event_id = ?, \
+const SAFE: &str = "UPDATE $k.checkpoints SET version = ?, safe_position = ?, safe_event_id = ?, \
     safe_parked = ? WHERE generation = ? IF version = ?";
-const REMOVE: &str = "DELETE FROM checkpoints WHERE generation = ? IF EXISTS";
+const REMOVE: &str = "DELETE FROM $k.checkpoints WHERE generation = ? IF EXISTS";
 
 #[derive(DeserializeRow)]
 struct Stored {

@@ -94,11 +94,9 @@ impl Cassandra {
 
     /// Makes the keyspace and what all generations share, where they are not there.
     pub async fn make(&self) -> Result<()> {
-        let Inner { session, place, .. } = &*self.0;
         if !self.has_keyspace().await? {
-            self.change_tables(&place.create_keyspace()).await?;
+            self.change_tables(&self.0.place.create_keyspace()).await?;
         }
-        session.use_keyspace(&place.keyspace, false).await.map_err(engine)?;
         let tables = self.tables().await?;
         if !["pointer", "checkpoints"].iter().all(|name| tables.iter().any(|table| table == name)) {
             self.change_tables(KEYSPACE).await?;
@@ -106,14 +104,9 @@ impl Cassandra {
         Ok(())
     }
 
-    /// Goes to the keyspace if it and what all generations share are there.
+    /// Whether the keyspace and what all generations share are there.
     pub async fn find(&self) -> Result<bool> {
-        let Inner { session, place, .. } = &*self.0;
-        if !self.tables().await?.iter().any(|table| table == "pointer") {
-            return Ok(false);
-        }
-        session.use_keyspace(&place.keyspace, false).await.map_err(engine)?;
-        Ok(true)
+        Ok(self.tables().await?.iter().any(|table| table == "pointer"))
     }
 
     async fn has_keyspace(&self) -> Result<bool> {
@@ -129,10 +122,16 @@ impl Cassandra {
         Ok(rows.into_iter().map(|(name,)| name).collect())
     }
 
+    /// CQL with the keyspace's name for `$k`: a session without a keyspace of its own never means another.
+    fn qualified(&self, cql: &str) -> String {
+        cql.replace("$k", &self.0.place.keyspace)
+    }
+
     /// Runs the statements of a `.cql` file one by one, each of which may be run again.
     pub async fn change_tables(&self, cql: &str) -> Result<()> {
         let guard = Guard::new(ENGINE, TABLE_LIMITS);
-        for statement in statements(cql) {
+        let cql = self.qualified(cql);
+        for statement in statements(&cql) {
             let run = || async { self.0.session.query_unpaged(statement, ()).await.map_err(failed) };
             guard.read(run).await?;
         }
@@ -141,7 +140,8 @@ impl Cassandra {
 
     /// Prepares a statement that may be run again.
     pub async fn prepare(&self, cql: &str) -> Result<PreparedStatement> {
-        let prepare = || async { self.0.session.prepare(cql).await.map_err(unprepared) };
+        let cql = self.qualified(cql);
+        let prepare = || async { self.0.session.prepare(cql.as_str()).await.map_err(unprepared) };
         let mut statement = self.0.guard.read(prepare).await?;
         statement.set_is_idempotent(true);
         Ok(statement)

@@ -53,9 +53,9 @@ const GENERATION: &str = include_str!("../../../../migrations/cassandra/timeline
 const TABLES: [&str; 4] = ["chats", "memberships", "messages", "buckets"];
 
 const PORT: &str = "timeline";
-const POINTER: &str = "SELECT version, pointer FROM pointer WHERE port = ?";
-const FIRST_POINTER: &str = "INSERT INTO pointer (port, version, pointer) VALUES (?, ?, ?) IF NOT EXISTS";
-const NEXT_POINTER: &str = "UPDATE pointer SET version = ?, pointer = ? WHERE port = ? IF version = ?";
+const POINTER: &str = "SELECT version, pointer FROM $k.pointer WHERE port = ?";
+const FIRST_POINTER: &str = "INSERT INTO $k.pointer (port, version, pointer) VALUES (?, ?, ?) IF NOT EXISTS";
+const NEXT_POINTER: &str = "UPDATE $k.pointer SET version = ?, pointer = ? WHERE port = ? IF version = ?";
 
 /// The bucket that a message lies in.
 pub(super) fn bucket_of(number: u64) -> u64 {
@@ -171,7 +171,7 @@ impl Engine<dyn Timeline> for CassandraTimelines {
         let tables = self.cassandra.tables().await?;
         for name in TABLES.map(|name| format!("{name}_{number}")) {
             if tables.contains(&name) {
-                self.cassandra.change_tables(&format!("DROP TABLE IF EXISTS {name}")).await?;
+                self.cassandra.change_tables(&format!("DROP TABLE IF EXISTS $k.{name}")).await?;
             }
         }
         Checkpoints::remove(&self.cassandra, number).await

@@ -26,13 +26,13 @@ const STEP: u64 = 32;
 const FEW: usize = 16;
 
 const CHAT: &str = "SELECT person, kind, created_by, created_at, created, last_number, active_at, moved, role, \
-    joined_number, joined, marked_number, marked, sent_number FROM chats_$n WHERE chat_id = ?";
+    joined_number, joined, marked_number, marked, sent_number FROM $k.chats_$n WHERE chat_id = ?";
 const MEMBER: &str = " AND person = ?";
-const HEAD: &str = "SELECT DISTINCT chat_id, last_number FROM chats_$n WHERE chat_id = ?";
-const CHATS_OF: &str = "SELECT chat_id FROM memberships_$n WHERE person = ?";
-const BY_NUMBER: &str = "FROM messages_$n WHERE chat_id = ? AND bucket = ? AND number IN ?";
-const RANGE: &str = "FROM messages_$n WHERE chat_id = ? AND bucket = ? AND number >= ? AND number < ?";
-const BUCKET_BEFORE: &str = "SELECT bucket FROM buckets_$n WHERE chat_id = ? AND began_at < ? \
+const HEAD: &str = "SELECT DISTINCT chat_id, last_number FROM $k.chats_$n WHERE chat_id = ?";
+const CHATS_OF: &str = "SELECT chat_id FROM $k.memberships_$n WHERE person = ?";
+const BY_NUMBER: &str = "FROM $k.messages_$n WHERE chat_id = ? AND bucket = ? AND number IN ?";
+const RANGE: &str = "FROM $k.messages_$n WHERE chat_id = ? AND bucket = ? AND number >= ? AND number < ?";
+const BUCKET_BEFORE: &str = "SELECT bucket FROM $k.buckets_$n WHERE chat_id = ? AND began_at < ? \
     ORDER BY began_at DESC, bucket DESC LIMIT 1";
 
 /// What a generation is read by.

@@ -27,11 +27,11 @@ const STRETCHES: i64 = 16;
 const WIDTH: i64 = 1 << 60;
 const PAGE: i32 = 1_000;
 
-const HEADS: &str = "SELECT DISTINCT chat_id, kind, created_by, created_at, created, last_number, active_at, moved FROM chats_$n";
+const HEADS: &str = "SELECT DISTINCT chat_id, kind, created_by, created_at, created, last_number, active_at, moved FROM $k.chats_$n";
 const MEMBERS: &str = "SELECT chat_id, person, role, joined_number, joined, marked_number, marked, sent_number \
-    FROM chats_$n";
-const MEMBERSHIPS: &str = "SELECT person, chat_id, joined FROM memberships_$n";
-const BUCKETS: &str = "SELECT chat_id, began_at, bucket, position FROM buckets_$n";
+    FROM $k.chats_$n";
+const MEMBERSHIPS: &str = "SELECT person, chat_id, joined FROM $k.memberships_$n";
+const BUCKETS: &str = "SELECT chat_id, began_at, bucket, position FROM $k.buckets_$n";
 
 #[derive(DeserializeRow, Serialize)]
 struct Head {
@@ -84,7 +84,7 @@ pub(super) async fn of(timeline: &CassandraTimeline) -> Result<Summing> {
     note("memberships", sum(&cassandra, n, MEMBERSHIPS, "person", |_: &Membership| true).await?);
     Ok(Box::pin(async move {
         let (last, key) = (signed(position), "chat_id, bucket");
-        let messages = format!("SELECT {MESSAGE} FROM messages_$n");
+        let messages = format!("SELECT {MESSAGE} FROM $k.messages_$n");
         let messages = sum(&cassandra, n, &messages, key, |row: &StoredMessage| row.position <= last).await?;
         let buckets = sum(&cassandra, n, BUCKETS, "chat_id", |row: &Bucket| row.position <= last).await?;
         summary.tables.insert("messages".to_owned(), messages);

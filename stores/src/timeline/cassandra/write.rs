@@ -19,20 +19,21 @@ use crate::timeline::{Change, MessageRow};
 const TOGETHER: usize = 100;
 const TOGETHER_BYTES: usize = 128 << 10;
 
-const CREATE: &str = "UPDATE chats_$n USING TIMESTAMP ? \
+const CREATE: &str = "UPDATE $k.chats_$n USING TIMESTAMP ? \
     SET kind = ?, created_by = ?, created_at = ?, created = ? WHERE chat_id = ?";
-const JOIN: &str = "UPDATE chats_$n USING TIMESTAMP ? \
+const JOIN: &str = "UPDATE $k.chats_$n USING TIMESTAMP ? \
     SET role = ?, joined_number = ?, joined = ? WHERE chat_id = ? AND person = ?";
 const BELONG: &str =
-    "INSERT INTO memberships_$n (person, chat_id, joined) VALUES (?, ?, ?) USING TIMESTAMP ?";
-const MESSAGE: &str = "INSERT INTO messages_$n (chat_id, bucket, number, message_id, author, text, event_id, \
+    "INSERT INTO $k.memberships_$n (person, chat_id, joined) VALUES (?, ?, ?) USING TIMESTAMP ?";
+const MESSAGE: &str = "INSERT INTO $k.messages_$n (chat_id, bucket, number, message_id, author, text, event_id, \
     sent_at, reply_to, position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
-const BUCKET_BEGINS: &str = "INSERT INTO buckets_$n (chat_id, began_at, bucket, position) \
+const BUCKET_BEGINS: &str = "INSERT INTO $k.buckets_$n (chat_id, began_at, bucket, position) \
     VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
-const HEAD: &str = "UPDATE chats_$n USING TIMESTAMP ? \
+const HEAD: &str = "UPDATE $k.chats_$n USING TIMESTAMP ? \
     SET last_number = ?, active_at = ?, moved = ? WHERE chat_id = ?";
-const SENT: &str = "UPDATE chats_$n USING TIMESTAMP ? SET sent_number = ? WHERE chat_id = ? AND person = ?";
-const MARK: &str = "UPDATE chats_$n USING TIMESTAMP ? \
+const SENT: &str =
+    "UPDATE $k.chats_$n USING TIMESTAMP ? SET sent_number = ? WHERE chat_id = ? AND person = ?";
+const MARK: &str = "UPDATE $k.chats_$n USING TIMESTAMP ? \
     SET marked_number = ?, marked = ? WHERE chat_id = ? AND person = ?";
 
 /// What a generation is written by.
