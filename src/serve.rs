@@ -62,6 +62,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("{} can't be made", config.projections().display()))?;
     let stores = Stores::open(&config.urls()).await?;
     let blobs = stores::resolver::blobs(&config.blobs(), &s3_access()).await?;
+    let owner = blobs.claim(log_id).await.context("LETOPIS_BLOBS_URL")?;
+    anyhow::ensure!(
+        owner == log_id,
+        "LETOPIS_BLOBS_URL: the blobs there are of log {owner}, and this log is {log_id}: name an empty place, \
+         or the one that belongs to this log"
+    );
     let pictures = Pictures::default();
     let context = projectors::Context {
         log: log.clone(),
@@ -81,6 +87,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         blobs: blobs.clone(),
         directory: stores.directory.clone(),
         log: log.clone(),
+        log_id,
         clock: clock.clone(),
         age: Duration::from_secs(config.blobs_keep),
     };

@@ -2,6 +2,7 @@
 //! a send, a page of history, a search and a rebuild cost on each, and what memory each process takes.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -47,6 +48,21 @@ impl Stack {
         Ok(Self { folder: folder.to_owned(), env })
     }
 
+    /// Lets all servers but PostgreSQL stand still, or go on: what is not measured must not be in the way of what
+    /// is.
+    ///
+    /// # Errors
+    /// If one can't be told.
+    pub fn rest(&self, stands_still: bool) -> anyhow::Result<()> {
+        let signal = if stands_still { "STOP" } else { "CONT" };
+        for (_, process) in self.processes()?.iter().filter(|(name, _)| name != "postgres") {
+            // Each is a session of its own, with all that it has started.
+            let told = Command::new("kill").args(["-s", signal, "--", &format!("-{process}")]).status()?;
+            ensure!(told.success(), "process {process} can't be told to {signal}");
+        }
+        Ok(())
+    }
+
     /// The process of each server, by its name.
     ///
     /// # Errors
@@ -77,7 +93,9 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         bench.say("no real engines are named: left out");
         return Ok(());
     };
+    stack.rest(false)?;
     let done = measured(bench, &stack).await;
+    stack.rest(true)?;
     bench.stack = Some(stack);
     done
 }

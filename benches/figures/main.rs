@@ -185,6 +185,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let stack = args.stack.as_deref().map(engines::Stack::read).transpose()?;
     let mut servers = vec![server.process().await?];
     if let Some(stack) = &stack {
+        stack.rest(true)?;
         servers.extend(stack.processes()?.into_iter().map(|(_, process)| process));
         servers.sort_unstable();
         servers.dedup();
@@ -205,6 +206,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("{name} ({state})");
         bench.table.fact(&format!("before {name}"), state);
         bench.run(*section).await.map_err(|error| error.context(format!("section {name}")))?;
+    }
+    if let Some(stack) = &bench.stack {
+        stack.rest(false)?;
     }
     println!("{}", bench.table.markdown());
     if let Some(file) = &args.save {

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use domain::Problem;
 use domain::problem::{FieldError, Kind};
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::refusal::Refusal;
 use crate::state::CommandState;
@@ -52,7 +53,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BodyOrNone<T> {
 
 /// A picture as it was sent, `image/*`. Whether it is one is for its decoder to say.
 #[derive(Debug)]
-pub struct Picture(pub Bytes);
+pub struct Picture {
+    pub bytes: Bytes,
+    /// Held for as long as the bytes are: so many pictures lie in memory at once.
+    pub place: OwnedSemaphorePermit,
+}
 
 /// For its turn to be taken in.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,10 +71,12 @@ impl FromRequest<CommandState> for Picture {
                 .detail("send the picture itself, as image/…")
                 .into());
         }
-        let _place = tokio::time::timeout(PATIENCE, state.photos.uploads.acquire())
+        let place = tokio::time::timeout(PATIENCE, state.photos.uploads.clone().acquire_owned())
             .await
-            .map_err(|_elapsed| Problem::new(Kind::Unavailable).detail("too many pictures at once"))?;
-        bytes(request, state, "a picture takes at most 10 MiB").await.map(Self)
+            .map_err(|_elapsed| Problem::new(Kind::Unavailable).detail("too many pictures at once"))?
+            .map_err(|_closed| Problem::new(Kind::Unavailable))?;
+        let bytes = bytes(request, state, "a picture takes at most 10 MiB").await?;
+        Ok(Self { bytes, place })
     }
 }
 

@@ -78,7 +78,7 @@ async fn work<R: Reactor>(reactor: &R, context: &Context, held: &mut Option<u64>
         let reacted =
             asked::<R, _, _>(|| context.log.reactions().take_over(R::NAME, context.node, head)).await?;
         *held = Some(reacted.epoch);
-        check_history(context, &reacted).await?;
+        check_history::<R>(context, &reacted).await?;
         let _beating = beating::<R>(context, reacted.epoch);
         follow(reactor, context, reacted).await?;
         tracing::warn!(reactor = R::NAME, "another process runs it now");
@@ -119,9 +119,9 @@ fn beating<R: Reactor>(context: &Context, epoch: u64) -> AbortOnDrop<()> {
 }
 
 /// One history: it has not reacted to more than there is, or to something else.
-async fn check_history(context: &Context, reacted: &Reacted) -> Result<(), Halt> {
+async fn check_history<R: Reactor>(context: &Context, reacted: &Reacted) -> Result<(), Halt> {
     let Some(before) = reacted.position.checked_sub(1) else { return Ok(()) };
-    let found = context.log.read(before, 1).await.map_err(Halt::Log)?;
+    let found = asked::<R, _, _>(|| context.log.read(before, 1)).await?;
     let found = found.first().map(|event| event.event_id);
     if found.is_none() || found != reacted.event_id {
         let (position, held) = (reacted.position, reacted.event_id);

@@ -2,7 +2,7 @@
 //! deletion that was cut short.
 //!
 //! Nothing is deleted on doubt: not before it is old enough for any command to have ended, and not
-//! unless the directory shows the whole log and has nothing parked.
+//! unless the directory shows this very log, the whole of it, by today's code, and has nothing parked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,10 +13,14 @@ use chronicle::log::Log;
 use domain::Timestamp;
 use domain::ids::BlobId;
 use metrics::counter;
-use stores::Port;
 use stores::blobs::Blobs;
 use stores::directory::Directory;
+use stores::{Checkpoint, Port};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::directory::DirectoryProjection;
+use crate::projection::Projection;
 
 /// For the directory to show what the log has.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,6 +31,7 @@ pub struct Sweep {
     pub blobs: Arc<dyn Blobs>,
     pub directory: Port<dyn Directory>,
     pub log: Arc<dyn Log>,
+    pub log_id: Uuid,
     pub clock: Arc<dyn Clock>,
     /// A blob that is younger stays.
     pub age: Duration,
@@ -83,9 +88,10 @@ impl Sweep {
         let directory = self.directory.serving();
         let shown = async {
             loop {
-                let checkpoint = directory.checkpoint().await.map_err(said)?;
-                if checkpoint.is_some_and(|shown| shown.position >= head) {
-                    return Ok::<(), String>(());
+                if let Some(shown) = directory.checkpoint().await.map_err(said)?
+                    && shown.position >= head
+                {
+                    return self.check_history(&shown).await;
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -100,6 +106,16 @@ impl Sweep {
             unnamed.remove(&named);
         }
         Ok(unnamed)
+    }
+
+    /// Rows of another log, or of another history of this one, know nothing of what is named here.
+    async fn check_history(&self, shown: &Checkpoint) -> Result<(), String> {
+        let before = shown.position.saturating_sub(1);
+        let there = self.log.read(before, 1).await.map_err(said)?.first().map(|event| event.event_id);
+        let is_ours = shown.log_id == self.log_id
+            && shown.code_version == DirectoryProjection::CODE_VERSION
+            && (shown.position == 0 || (there.is_some() && there == shown.event_id));
+        if is_ours { Ok(()) } else { Err("the directory is of another log, history or version".to_owned()) }
     }
 }
 

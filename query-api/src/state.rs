@@ -11,6 +11,7 @@ use domain::caller::Caller;
 use domain::problem::Kind;
 use stores::Stores;
 use stores::blobs::Blobs;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Sockets;
@@ -25,6 +26,9 @@ pub const LIVE: &str = "live";
 
 /// The longest that a query waits for the projections it reads.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Blobs that are opened at once: each takes its size three times.
+const OPENING: usize = 8;
 
 /// Port: where the log ends.
 #[async_trait]
@@ -60,6 +64,8 @@ pub struct QueryState {
     pub(crate) public_origin: Arc<str>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) sockets: Sockets,
+    /// Blobs that are in memory sealed and open at once.
+    pub(crate) opening: Arc<Semaphore>,
 }
 
 impl QueryState {
@@ -75,7 +81,17 @@ impl QueryState {
         shutdown: CancellationToken,
     ) -> Self {
         let public_origin = public_origin.into();
-        Self { stores, keyring, blobs, head, standing, public_origin, shutdown, sockets: Sockets::default() }
+        Self {
+            stores,
+            keyring,
+            blobs,
+            head,
+            standing,
+            public_origin,
+            shutdown,
+            sockets: Sockets::default(),
+            opening: Arc::new(Semaphore::new(OPENING)),
+        }
     }
 
     /// How many sockets are open.

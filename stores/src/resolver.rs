@@ -254,6 +254,8 @@ pub(crate) fn without_secrets(url: &str) -> String {
     // Refused by URLs that cannot have any.
     let _ = shown.set_password(None);
     let _ = shown.set_username("");
+    // PostgreSQL's may hold one, too.
+    shown.set_query(None);
     shown.to_string()
 }
 

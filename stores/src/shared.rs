@@ -81,8 +81,33 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shared<M, E> {
                 engine.pointer().await?.ok_or_else(lost)?
             }
         };
-        let model = engine.open(pointer.serving).await?;
-        Ok(Self { engine, serving: RwLock::new((pointer.serving, model)), changing: Mutex::default() })
+        let (number, model) = match engine.open(pointer.serving).await {
+            Err(error) if error.is_damage() => Self::anew(&engine, pointer, error).await?,
+            model => (pointer.serving, model?),
+        };
+        Ok(Self { engine, serving: RwLock::new((number, model)), changing: Mutex::default() })
+    }
+
+    /// A generation in place of one whose rows can't be opened: damaged, or made by another version.
+    /// Nobody reads those; they go when the next writer takes over.
+    async fn anew(engine: &E, pointer: Pointer, error: StoreError) -> Result<(u64, Arc<M>)> {
+        let damaged = pointer.serving;
+        tracing::warn!(%error, generation = damaged, "rows can't be opened: they are made anew");
+        let mut held = pointer;
+        for _ in 0..ATTEMPTS {
+            // Somebody else may have been faster.
+            if held.serving != damaged {
+                return Ok((held.serving, engine.open(held.serving).await?));
+            }
+            // Pointed to before it is made: who comes second finds this one, and makes no other.
+            let mut next = Pointer { version: held.version + 1, last: held.last + 1, ..held.clone() };
+            next.left.push(std::mem::replace(&mut next.serving, next.last));
+            held = match engine.put_pointer(Some(held.version), &next).await? {
+                true => next,
+                false => engine.pointer().await?.ok_or_else(lost)?,
+            };
+        }
+        Err(error)
     }
 
     /// Changes the pointer by `change`, until that meets no other change.
@@ -294,6 +319,8 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
                     pointer.left.push(std::mem::replace(&mut pointer.serving, number));
                     Ok(())
                 }
+                // Switched to already, and the answer was lost.
+                _ if pointer.serving == number => Ok(()),
                 _ => Err(not_being_built(number)),
             })
             .await?;

@@ -179,6 +179,106 @@ fn too_many_pixels_are_refused_by_the_header_alone() {
     assert!(began.elapsed() < Duration::from_secs(2), "nothing was decoded");
 }
 
+/// A WebP of these chunks.
+fn webp_of(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut body = b"WEBP".to_vec();
+    for (id, chunk) in chunks {
+        body.extend(*id);
+        body.extend((chunk.len() as u32).to_le_bytes());
+        body.extend(chunk);
+        body.extend(vec![0; chunk.len() % 2]);
+    }
+    [b"RIFF".as_slice(), &(body.len() as u32).to_le_bytes(), &body].concat()
+}
+
+fn less_one(width: u32, height: u32) -> Vec<u8> {
+    [&(width - 1).to_le_bytes()[..3], &(height - 1).to_le_bytes()[..3]].concat()
+}
+
+/// A chunk that says how large the whole picture is, with `flags`.
+fn vp8x(flags: u8, width: u32, height: u32) -> Vec<u8> {
+    [vec![flags, 0, 0, 0], less_one(width, height)].concat()
+}
+
+/// The head of a lossy frame, and nothing of its inside.
+fn vp8(width: u16, height: u16) -> Vec<u8> {
+    [&[0x50, 0, 0, 0x9d, 0x01, 0x2a], &width.to_le_bytes()[..], &height.to_le_bytes(), &[0; 60]].concat()
+}
+
+/// A frame of an animation with `inner` in it.
+fn anmf(width: u32, height: u32, inner: &[u8]) -> Vec<u8> {
+    [&[0; 6], &less_one(width, height)[..], &[100, 0, 0, 0], inner].concat()
+}
+
+#[test]
+fn a_webp_is_held_to_what_it_says_of_itself() {
+    let began = Instant::now();
+    // A small picture with a frame of 268 megapixels in it, in either place.
+    let large = webp_of(&[(b"VP8X", vp8x(0, 1, 1)), (b"VP8 ", vp8(16_383, 16_383))]);
+    assert_eq!(clean(&large), Err(PictureError::TooManyPixels));
+    let frame = webp_of(&[(b"VP8 ", vp8(16_383, 16_383))]).split_off(12);
+    let animated = webp_of(&[(b"VP8X", vp8x(2, 8, 8)), (b"ANIM", vec![0; 6]), (b"ANMF", anmf(8, 8, &frame))]);
+    assert_eq!(clean(&animated), Err(PictureError::TooManyPixels));
+    let wider = webp_of(&[(b"VP8X", vp8x(0, 8, 8)), (b"VP8 ", vp8(9, 8))]);
+    assert_eq!(clean(&wider), Err(PictureError::Broken));
+    // An animation is held twice.
+    let small = webp_of(&[(b"VP8 ", vp8(8, 8))]).split_off(12);
+    let twice =
+        webp_of(&[(b"VP8X", vp8x(2, 6_000, 4_000)), (b"ANIM", vec![0; 6]), (b"ANMF", anmf(8, 8, &small))]);
+    assert_eq!(clean(&twice), Err(PictureError::TooManyPixels));
+    // Frames in frames in frames.
+    let mut nested = anmf(8, 8, &small);
+    for _ in 0..20_000 {
+        nested = anmf(8, 8, &webp_of(&[(b"ANMF", nested)]).split_off(12));
+    }
+    let nested = webp_of(&[(b"VP8X", vp8x(2, 8, 8)), (b"ANIM", vec![0; 6]), (b"ANMF", nested)]);
+    assert_eq!(clean(&nested), Err(PictureError::Broken));
+    // Four gigabytes of metadata in a few bytes, before the picture and after it.
+    let whole = written(halves(8, 8), ImageFormat::WebP).split_off(12);
+    let exif = [b"EXIF".as_slice(), &u32::MAX.to_le_bytes()].concat();
+    for chunks in [[&exif[..], &whole], [&whole, &exif]] {
+        let file = [&webp_of(&[(b"VP8X", vp8x(8, 8, 8))])[..], &chunks.concat()].concat();
+        assert_eq!(clean(&file), Err(PictureError::Broken));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "nothing was decoded");
+}
+
+#[test]
+fn what_a_progressive_jpeg_holds_at_once_counts() {
+    let frame = |marker: u8, width: u16, height: u16, components: &[u8]| {
+        let mut file = vec![0xFF, 0xD8, 0xFF, marker, 0, 8 + 3 * components.len() as u8, 8];
+        file.extend(height.to_be_bytes());
+        file.extend(width.to_be_bytes());
+        file.push(components.len() as u8);
+        for (id, sampling) in components.iter().enumerate() {
+            file.extend([id as u8 + 1, *sampling, 0]);
+        }
+        // A scan of one component.
+        file.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 0xFF, 0xD9]);
+        file
+    };
+    let fine = [0x11, 0x11, 0x11];
+    for (marker, name) in [(0xC2, "progressive"), (0xC0, "a component at a time")] {
+        assert_eq!(clean(&frame(marker, 6_000, 4_000, &fine)), Err(PictureError::TooManyPixels), "{name}");
+        assert_eq!(
+            clean(&frame(marker, 5_000, 4_000, &[0x11; 4])),
+            Err(PictureError::TooManyPixels),
+            "{name}"
+        );
+        let usual = clean(&frame(marker, 6_000, 4_000, &[0x22, 0x11, 0x11]));
+        assert_ne!(usual, Err(PictureError::TooManyPixels), "{name}, as cameras write it");
+    }
+}
+
+#[test]
+fn a_film_behind_a_picture_does_not_count_as_scans() {
+    let mut both = jpeg(&halves(30, 30));
+    for _ in 0..200 {
+        both.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0]);
+    }
+    assert!(clean(&both).is_ok(), "a camera makes both");
+}
+
 #[test]
 fn what_is_broken_or_something_else_is_refused_by_its_content() {
     for other in [

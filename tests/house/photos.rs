@@ -1,6 +1,7 @@
 //! Photos over the real binary: seen by whoever may, kept across restarts and rebuilds, swept when
 //! nothing names them, on files and on S3.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -106,9 +107,7 @@ async fn a_photo_lives_in_files() {
     lives(&folder, folder.settings()).await;
     let letopis = folder.start().await;
     // What the kill left half-written has no name of a blob, and is swept.
-    let is_blob = |file: &PathBuf| file.extension().is_none();
-    until("all of it is gone", async || (!files(&folder.file("blobs")).iter().any(is_blob)).then_some(()))
-        .await;
+    until("all of it is gone", async || blobs(&folder).is_empty().then_some(())).await;
     letopis.stop().await;
 }
 
@@ -137,7 +136,7 @@ async fn a_blob_that_no_event_names_is_swept_and_a_photo_is_not() {
     let changed: PhotoChanged = send(&api, &ann, &picture([0, 200, 0])).await.ok();
     let made = until("the sizes are made", async || {
         let found = files(&folder.file("blobs"));
-        (found.len() == 4).then_some(found)
+        (blobs(&folder).len() == 4).then_some(found)
     })
     .await;
     letopis.kill().await;
@@ -156,6 +155,65 @@ async fn a_blob_that_no_event_names_is_swept_and_a_photo_is_not() {
     assert_eq!(left, made, "what an event names stays");
     assert_eq!(photo(&api, &ann, &changed.photo_id.to_string(), "", changed.position).await.status, 200);
     letopis.stop().await;
+}
+
+/// What a directory says that is ahead of the log, as after a restore without it, is nothing to delete by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_log_keeps_its_photos_though_a_newer_directory_names_others() {
+    let folder = Folder::new();
+    let settings = folder.settings().with("LETOPIS_BLOBS_KEEP", 1);
+    let letopis = settings.start().await;
+    let api = Api::of(&letopis);
+    let ann = Person::register(&api, "ann").await;
+    let first: PhotoChanged = send(&api, &ann, &picture([200, 0, 0])).await.ok();
+    until("the sizes are made", async || (blobs(&folder).len() == 4).then_some(())).await;
+    letopis.stop().await;
+    let backup = folder.beside("backup");
+    let (of_it, back) = (backup.join("blobs"), folder.file("blobs"));
+    copy_tree(&back, &of_it);
+    crate::letopis::copy_files(&folder.data(), &backup);
+
+    let letopis = settings.start().await;
+    let api = Api::of(&letopis);
+    let changed: PhotoChanged = send(&api, &ann, &picture([0, 200, 0])).await.ok();
+    assert_eq!(photo(&api, &ann, &changed.photo_id.to_string(), "", changed.position).await.status, 200);
+    until("the first one is gone", async || {
+        let left = blobs(&folder);
+        (left.len() == 4 && blobs_in(&of_it).iter().all(|blob| !left.contains(blob))).then_some(())
+    })
+    .await;
+    letopis.stop().await;
+    std::fs::remove_dir_all(&back).expect("it was there");
+    copy_tree(&of_it, &back);
+    crate::letopis::copy_files(&backup, &folder.data());
+
+    let letopis = settings.launch().await;
+    // Many sweeps long; each of them would have deleted all of it.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(blobs(&folder), blobs_in(&of_it), "what the log names stays");
+    let said = letopis.kill().await;
+    assert!(said.contains("the directory is of another log, history or version"), "{said}");
+    std::fs::remove_dir_all(folder.file("projections")).expect("they were there");
+    let letopis = settings.start().await;
+    let seen = photo(&Api::of(&letopis), &ann, &first.photo_id.to_string(), "", 0).await;
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    letopis.stop().await;
+}
+
+fn blobs(folder: &Folder) -> BTreeSet<String> {
+    blobs_in(&folder.file("blobs"))
+}
+
+/// By their names.
+fn blobs_in(folder: &Path) -> BTreeSet<String> {
+    let names = files(folder).into_iter().filter_map(|file| file.file_name()?.to_str().map(str::to_owned));
+    names.filter(|name| name.len() >= 64 && !name.contains('.')).collect()
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.expect("there is cp").success());
 }
 
 /// A PNG whose header says 100 megapixels.

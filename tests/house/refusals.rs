@@ -57,6 +57,15 @@ async fn a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on() 
 }
 
 #[tokio::test]
+async fn the_blobs_of_another_log_are_refused() {
+    let (folder, ann) = lived_in().await;
+    let blobs = format!("file:{}", folder.file("blobs").display());
+    let other = Folder::new().settings().with("LETOPIS_BLOBS_URL", &blobs).refused().await;
+    assert_says(&other, &["LETOPIS_BLOBS_URL", "the blobs there are of log", "name an empty place"]);
+    assert_unharmed(&folder, &ann).await;
+}
+
+#[tokio::test]
 async fn a_missing_or_wrong_master_key_is_refused() {
     let (folder, ann) = lived_in().await;
     let (key, kept) = (folder.file("master.key"), folder.beside("kept"));

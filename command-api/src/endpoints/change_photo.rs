@@ -39,7 +39,7 @@ pub async fn change_photo(
     State(state): State<CommandState>,
     who: Signed,
     Key(key): Key,
-    Picture(came): Picture,
+    Picture { bytes: came, place }: Picture,
 ) -> Result<Json<PhotoChanged>, Refusal> {
     let request = Request { sha256: blob_id(&came).to_string() };
     let envelope = state.by(&who, "change_photo", key, &request);
@@ -52,6 +52,7 @@ pub async fn change_photo(
         return Err(Kind::NotFound.into());
     }
     let picture = state.photos.pictures.clean(came).await.map_err(unfit)?;
+    drop(place);
     state.ensure_key(person).await?;
     let sealed = state.keyring().seal_blob(person, &picture).map_err(|error| {
         tracing::error!(%error, "a photo can't be sealed");

@@ -60,6 +60,7 @@ pub async fn photo(
     if known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag) {
         return Ok(respond(StatusCode::NOT_MODIFIED, KEEP, &tag, Body::empty()));
     }
+    let _turn = state.opening.acquire().await.map_err(|_closed| Refusal::from(Kind::Unavailable))?;
     for name in candidates(photo, size) {
         let Some(sealed) = state.blobs.get(name).await.map_err(of_store)? else { continue };
         let picture = match state.keyring.open_blob(owner, &sealed) {

@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use domain::Timestamp;
+use uuid::Uuid;
 
-use super::{BlobName, Blobs, Names, PAGE};
+use super::{BlobName, Blobs, LOG_ID, Names, PAGE, log_id_of};
 use crate::error::{Result, StoreError};
 
 const ENGINE: &str = "files";
@@ -179,6 +180,23 @@ impl Blobs for FileBlobs {
                 deleted => deleted.and_then(|()| durable(&folder)),
             };
             deleted.map_err(|error| of_io(&file, &error))
+        })
+        .await
+    }
+
+    async fn claim(&self, log_id: Uuid) -> Result<Uuid> {
+        self.blocking(move |this| {
+            let file = this.folder.join(LOG_ID);
+            let claimed = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
+                Ok(mut new) => new
+                    .write_all(log_id.to_string().as_bytes())
+                    .and_then(|()| new.sync_all())
+                    .and_then(|()| durable(&this.folder))
+                    .map(|()| log_id.to_string().into_bytes()),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::read(&file),
+                Err(error) => Err(error),
+            };
+            log_id_of(ENGINE, &claimed.map_err(|error| of_io(&file, &error))?)
         })
         .await
     }

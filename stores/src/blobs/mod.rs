@@ -11,10 +11,12 @@ use async_trait::async_trait;
 use domain::Timestamp;
 use domain::ids::BlobId;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 mod files;
+mod headers;
 mod inspect;
 mod picture;
 mod s3;
@@ -26,6 +28,14 @@ pub use s3::{S3Access, S3Blobs};
 
 /// Names that are listed at once.
 const PAGE: usize = 1_000;
+
+/// Beside the blobs: the id of the log that they are of.
+const LOG_ID: &str = "log-id";
+
+fn log_id_of(engine: &'static str, text: &[u8]) -> Result<Uuid> {
+    Uuid::try_parse_ascii(text.trim_ascii())
+        .map_err(|error| StoreError::Unreadable { engine, message: format!("{LOG_ID}: {error}") })
+}
 
 /// What the bytes of a blob are called.
 pub fn blob_id(sealed: &[u8]) -> BlobId {
@@ -95,6 +105,10 @@ pub trait Blobs: Send + Sync + fmt::Debug {
 
     /// Nothing if it is not there.
     async fn delete(&self, name: BlobName) -> Result<()>;
+
+    /// Whose blobs these are: `log_id`'s from now on, if they are nobody's yet. Two logs on one place would
+    /// sweep away each other's.
+    async fn claim(&self, log_id: Uuid) -> Result<Uuid>;
 
     /// Blobs that were put before `before`, a page at a time: those after `after`. What has no name
     /// of a blob is passed over.

@@ -6,8 +6,9 @@
 //! | formats, by content | JPEG, PNG, WebP; of an animation its first frame |
 //! | size of the file | [`LARGEST_PICTURE`] |
 //! | pixels, by the header | [`MOST_PIXELS`] |
-//! | one decoded picture | [`ALLOCATION`] |
+//! | one decoded picture, and what its decoder holds beside it | [`ALLOCATION`] each |
 //! | scans of a JPEG | [`MOST_SCANS`], since each costs as much as the whole picture |
+//! | lengths and frames within the file | what the file holds (`headers.rs`) |
 //! | time | [`DEADLINE`] from the first byte on |
 //! | at once | one in a process |
 //!
@@ -24,6 +25,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use tokio::sync::Semaphore;
 
+use super::headers;
+
 /// Bytes of a picture that comes.
 pub const LARGEST_PICTURE: usize = 10 * 1024 * 1024;
 /// Width times height.
@@ -33,8 +36,10 @@ pub const MOST_PIXELS: u64 = 24_000_000;
 pub const SIZES: [u32; 3] = [64, 256, 1024];
 
 /// Bytes of one decoded picture.
-const ALLOCATION: u64 = 128 * 1024 * 1024;
-const MOST_SCANS: usize = 64;
+pub(super) const ALLOCATION: u64 = 128 * 1024 * 1024;
+pub(super) const MOST_SCANS: usize = 64;
+/// Bytes of an original as it is kept: what shows through has no other limit.
+const LARGEST_KEPT: usize = 8 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// For its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -158,8 +163,11 @@ fn format(picture: &[u8]) -> Option<ImageFormat> {
 
 fn decoded(picture: &[u8], end: Instant) -> Result<(DynamicImage, Orientation), PictureError> {
     let format = format(picture).ok_or(PictureError::WrongType)?;
-    if format == ImageFormat::Jpeg && scans(picture) > MOST_SCANS {
-        return Err(PictureError::TooLong);
+    match format {
+        ImageFormat::Jpeg => headers::jpeg(picture)?,
+        ImageFormat::WebP => headers::webp(picture)?,
+        // Its decoder holds itself to the allocation.
+        _ => {}
     }
     let mut reader = ImageReader::with_format(Until { bytes: Cursor::new(picture), end }, format);
     let mut limits = Limits::no_limits();
@@ -177,12 +185,6 @@ fn decoded(picture: &[u8], end: Instant) -> Result<(DynamicImage, Orientation), 
     Ok((decoded, orientation))
 }
 
-/// Passes over the picture that a JPEG's data ask for. Within a scan's own data a marker never
-/// stands; those of a thumbnail in the metadata are few.
-fn scans(jpeg: &[u8]) -> usize {
-    jpeg.windows(2).filter(|pair| *pair == [0xFF, 0xDA]).count()
-}
-
 fn encoded(picture: DynamicImage, end: Instant) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
     let shows_through = picture.color().has_alpha() && {
@@ -197,6 +199,10 @@ fn encoded(picture: DynamicImage, end: Instant) -> Result<Vec<u8>, PictureError>
         picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY))
     };
     written.map_err(|error| refused(&error, end))?;
+    // Noise that shows through: nobody would wait for it.
+    if bytes.len() > LARGEST_KEPT {
+        return Err(PictureError::TooManyPixels);
+    }
     Ok(bytes)
 }
 

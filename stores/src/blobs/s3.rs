@@ -18,8 +18,9 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use domain::Timestamp;
+use uuid::Uuid;
 
-use super::{BlobName, Blobs, Names, PAGE};
+use super::{BlobName, Blobs, LOG_ID, Names, PAGE, log_id_of};
 use crate::error::{Result, StoreError};
 use crate::guard::{Guard, Limits};
 
@@ -153,12 +154,12 @@ fn engine(message: String) -> StoreError {
 }
 
 impl S3Blobs {
-    async fn put_once(&self, name: BlobName, sealed: Vec<u8>) -> Result<()> {
+    async fn put_once(&self, key: String, sealed: Vec<u8>) -> Result<()> {
         let put = self
             .client
             .put_object()
             .bucket(&self.bucket)
-            .key(self.key(name))
+            .key(key)
             .content_type("application/octet-stream")
             .if_none_match("*")
             .body(ByteStream::from(sealed))
@@ -172,8 +173,8 @@ impl S3Blobs {
         }
     }
 
-    async fn get_once(&self, name: BlobName) -> Result<Option<Vec<u8>>> {
-        let got = self.client.get_object().bucket(&self.bucket).key(self.key(name)).send().await;
+    async fn get_once(&self, key: String) -> Result<Option<Vec<u8>>> {
+        let got = self.client.get_object().bucket(&self.bucket).key(key).send().await;
         let object = match got {
             Ok(object) => object,
             Err(error) if error.as_service_error().is_some_and(|it| it.is_no_such_key()) => return Ok(None),
@@ -223,15 +224,23 @@ impl S3Blobs {
 #[async_trait]
 impl Blobs for S3Blobs {
     async fn put(&self, name: BlobName, sealed: Vec<u8>) -> Result<()> {
-        self.guard.once(self.put_once(name, sealed)).await
+        self.guard.once(self.put_once(self.key(name), sealed)).await
     }
 
     async fn get(&self, name: BlobName) -> Result<Option<Vec<u8>>> {
-        self.guard.once(self.get_once(name)).await
+        self.guard.once(self.get_once(self.key(name))).await
     }
 
     async fn delete(&self, name: BlobName) -> Result<()> {
         self.guard.once(self.delete_once(name)).await
+    }
+
+    async fn claim(&self, log_id: Uuid) -> Result<Uuid> {
+        let key = format!("{}{LOG_ID}", self.prefix);
+        let put = self.put_once(key.clone(), log_id.to_string().into_bytes());
+        self.guard.once(put).await?;
+        let held = self.guard.once(self.get_once(key)).await?;
+        log_id_of(ENGINE, &held.ok_or_else(|| engine("the log's id was put and is not there".to_owned()))?)
     }
 
     async fn older(&self, before: Timestamp, after: Option<String>) -> Result<Names> {

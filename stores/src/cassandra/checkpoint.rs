@@ -91,6 +91,8 @@ struct Statements {
 
 #[derive(Default)]
 struct Writer {
+    /// Under which it writes.
+    epoch: u64,
     window: Window,
     /// Looks after what was written last, until that is safe.
     settling: Option<JoinHandle<()>>,
@@ -149,6 +151,7 @@ impl Checkpoints {
             let mark = Mark { position: checkpoint.position, event_id: checkpoint.event_id, parked };
             let safe = held.as_ref().map_or_else(|| mark.clone(), |held| held.safe.clone());
             if self.0.put(held.as_ref(), &checkpoint, &mark, &safe, &seen).await? {
+                writer.epoch = checkpoint.epoch;
                 writer.window.begin(mark, Instant::now());
                 return Ok(checkpoint);
             }
@@ -174,7 +177,18 @@ impl Checkpoints {
         }
         let now_at = held.as_ref().map(|held| &held.checkpoint);
         batch.checkpoint.supersedes(ENGINE, now_at, batch.follows)?;
-        rows.await?;
+        if let Err(error) = rows.await {
+            if error.is_damage() {
+                // Tables that are gone: dropped by whoever has taken over meanwhile, perhaps.
+                let (held, _) = self.0.held(&self.0.statements.row_now).await?;
+                let mine = batch.checkpoint.epoch;
+                let theirs = held.map_or(mine + 1, |held| held.written.epoch);
+                if theirs != mine {
+                    return Err(StoreError::StaleEpoch { mine, theirs });
+                }
+            }
+            return Err(error);
+        }
         let parked = held.as_ref().map_or("[]", |held| &held.parked);
         let parked = parked_after(parked, &batch.parking)?;
         let Checkpoint { position, event_id, .. } = batch.checkpoint;
@@ -297,8 +311,9 @@ impl Inner {
     async fn settle(&self) -> Result<bool> {
         let mut writer = self.writer.lock().await;
         let (Some(held), seen) = self.held(&self.statements.row_now).await? else { return Ok(true) };
-        let window = &mut writer.window;
-        let is_mine = window.latest().is_some_and(|latest| latest.position == held.written.position);
+        let Writer { epoch, window, .. } = &mut *writer;
+        let latest = window.latest().map(|latest| latest.position);
+        let is_mine = *epoch == held.written.epoch && latest == Some(held.written.position);
         if !is_mine || held.died {
             return Ok(true);
         }

@@ -27,7 +27,9 @@ pub(super) const LOSS: Duration = Duration::from_secs(20);
 /// Between two marks of which the older one is kept.
 const APART: Duration = Duration::from_secs(1);
 
-const SEEN: &str = "SELECT host_id, dc, status, generation, heartbeat FROM system_views.gossip_info";
+/// `status` is empty where no server is older than 4.0.
+const SEEN: &str =
+    "SELECT host_id, dc, status_with_port, status, generation, heartbeat FROM system_views.gossip_info";
 
 /// In which of their lives the servers are, by host id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +48,14 @@ impl Seen {
     }
 
     pub async fn ask(cassandra: &Cassandra, statement: &PreparedStatement) -> Result<Self> {
-        type Server = (Option<String>, Option<String>, Option<String>, Option<i32>, Option<i32>);
+        type Word = Option<String>;
+        type Server = (Word, Word, Word, Word, Option<i32>, Option<i32>);
         let mut seen = BTreeMap::new();
-        for (host, dc, status, generation, heartbeat) in cassandra.rows::<Server>(statement, ()).await? {
+        for (host, dc, status, older, generation, heartbeat) in
+            cassandra.rows::<Server>(statement, ()).await?
+        {
             let ours = cassandra.place().datacenter.as_ref().is_none_or(|ours| Some(ours) == dc.as_ref());
-            let status = status.unwrap_or_default();
+            let status = status.or(older).unwrap_or_default();
             let left =
                 ["LEFT", "LEAVING", "removed", "removing", "BOOT"].iter().any(|it| status.starts_with(it));
             if let (Some(host), true, false) = (host, ours, left) {

@@ -6,6 +6,8 @@ use domain::ids::BlobId;
 use futures::future::LocalBoxFuture;
 use stores::blobs::{BlobName, Blobs, S3Access, blob_id};
 
+use uuid::Uuid;
+
 use crate::{engine, engines, namespace};
 
 type OpenBlobs<'a> = &'a dyn Fn() -> LocalBoxFuture<'a, Arc<dyn Blobs>>;
@@ -15,6 +17,7 @@ engines!([
     what_is_there_stays_whoever_puts_it_again,
     what_was_deleted_is_gone_and_may_be_deleted_again,
     only_what_is_older_is_listed_page_by_page,
+    all_of_it_belongs_to_the_log_that_came_first,
 ]
     files => async |folder: &Path| -> Arc<dyn Blobs> {
         let url = format!("file:{}/blobs", folder.display());
@@ -57,6 +60,16 @@ async fn what_was_put_is_there_under_its_name_and_no_other(open: OpenBlobs<'_>) 
     for other in [BlobName::original(BlobId([0; 32])), BlobName::sized(original, 256)] {
         assert_eq!(again.get(other).await.expect("an answer"), None);
     }
+}
+
+async fn all_of_it_belongs_to_the_log_that_came_first(open: OpenBlobs<'_>) {
+    let (one, two) = (open().await, open().await);
+    let (first, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    assert_eq!(one.claim(first).await.expect("an answer"), first);
+    assert_eq!(one.claim(first).await.expect("an answer"), first);
+    assert_eq!(two.claim(other).await.expect("an answer"), first);
+    let names = one.older(LATER, None).await.expect("an answer");
+    assert_eq!(names.names, [], "it is no blob");
 }
 
 async fn what_is_there_stays_whoever_puts_it_again(open: OpenBlobs<'_>) {

@@ -9,7 +9,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use stores::inspect::State;
 use stores::timeline::{Change, Keep, MessageQuery, MessageRow, Timeline};
-use stores::{Checkpoint, Port};
+use stores::{Asked, Batch, Checkpoint, Port, StoreError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -85,23 +85,25 @@ impl Subscriber for Reads {
     fn exit(&self, _: &Id) {}
 }
 
+/// Message `number` of a chat that has one a second.
+fn message(n: u128, number: u64, position: u64) -> Change {
+    Change::Sent(MessageRow {
+        chat_id: chat(n),
+        number,
+        message_id: MessageId(Uuid::from_u128(u128::from(number))),
+        author: person(1),
+        text: sealed(&number.to_string(), position),
+        sent_at: second(number),
+        reply_to: None,
+        position,
+    })
+}
+
 /// A chat that began at 1 s and has a message a second.
 async fn talked(store: &dyn Timeline, n: u128, from: u64, messages: u64, position: u64) {
-    let message = |number: u64| {
-        Change::Sent(MessageRow {
-            chat_id: chat(n),
-            number,
-            message_id: MessageId(Uuid::from_u128(u128::from(number))),
-            author: person(1),
-            text: sealed(&number.to_string(), position + number),
-            sent_at: second(number),
-            reply_to: None,
-            position: position + number,
-        })
-    };
     let numbers: Vec<u64> = (from..=messages).collect();
     for numbers in numbers.chunks(5_000) {
-        let changes = numbers.iter().map(|number| message(*number)).collect();
+        let changes = numbers.iter().map(|number| message(n, *number, position + number)).collect();
         store.write(changes, at(position + numbers[numbers.len() - 1], 1)).await.expect("written");
     }
 }
@@ -221,6 +223,68 @@ async fn doctor_finds_what_an_operator_should_know() {
     let refused = refused.expect("nobody is there");
     assert!(refused.contains("LETOPIS_TIMELINE_URL") && refused.contains("127.0.0.1:1"), "{refused}");
     assert!(!refused.contains("secret"), "{refused}");
+}
+
+/// As after a power cut that the checkpoint has outlived: rows that were acknowledged are gone, and the
+/// servers are in another life.
+#[tokio::test]
+async fn rows_that_a_server_lost_are_written_again_from_what_is_safe() {
+    let (folder, keyspace) = (tempfile::tempdir().expect("a folder"), Keyspace::default());
+    let port = keyspace.open(folder.path()).await;
+    let model = port.shelf().take_over(Uuid::from_u128(7), fresh()).await.expect("taken over").serving;
+    let model = model.expect("it can be read").model;
+    talked(&*model, 1, 1, 2, 0).await;
+    let (name, server) = (keyspace.0.get().expect("it was opened").clone(), server().await);
+    let ask = async |cql: String| server.query_unpaged(cql, ()).await.expect("it answers");
+    let safe = at(2, 1).event_id.expect("an event");
+    ask(format!(
+        "UPDATE {name}.checkpoints SET safe_position = 2, safe_event_id = {safe} WHERE generation = 1"
+    ))
+    .await;
+    talked(&*model, 1, 3, 5, 0).await;
+    assert_eq!(model.checkpoint().await.expect("an answer").map(|it| it.position), Some(5));
+    ask(format!("TRUNCATE {name}.messages_1")).await;
+    let nodes = ask(format!("SELECT nodes FROM {name}.checkpoints WHERE generation = 1")).await;
+    let nodes = nodes.into_rows_result().expect("rows").single_row::<(String,)>().expect("a row").0;
+    let mut lives: std::collections::BTreeMap<String, i32> = serde_json::from_str(&nodes).expect("JSON");
+    lives.values_mut().for_each(|life| *life -= 1);
+    let lives = serde_json::to_string(&lives).expect("JSON");
+    ask(format!("UPDATE {name}.checkpoints SET nodes = '{lives}' WHERE generation = 1")).await;
+
+    assert_eq!(model.checkpoint().await.expect("an answer").map(|it| it.position), Some(2));
+    let batch = Batch { changes: Vec::new(), parking: Vec::new(), checkpoint: at(6, 1), follows: Some(5) };
+    let refused = model.put(Arc::new(batch)).await;
+    assert!(matches!(refused, Err(StoreError::WentBack { expected: 5, held: 2, .. })), "{refused:?}");
+    let held = port.shelf().take_over(Uuid::from_u128(7), fresh()).await.expect("taken over anew");
+    let serving = held.serving.expect("it can be read");
+    assert_eq!(serving.checkpoint.position, 2);
+    let again: Vec<Change> = (3..=5).map(|number| message(1, number, number)).collect();
+    let batch = Batch {
+        changes: again,
+        parking: Vec::new(),
+        checkpoint: Checkpoint { epoch: held.epoch, ..at(5, 1) },
+        follows: Some(2),
+    };
+    serving.model.put(Arc::new(batch)).await.expect("written again");
+    for number in 3..=5 {
+        assert!(serving.model.message(chat(1), number).await.expect("an answer").is_some(), "{number}");
+    }
+}
+
+/// A writer that stood still while another took over, built anew and dropped what was before.
+#[tokio::test]
+async fn a_writer_whose_tables_were_dropped_meanwhile_gives_way() {
+    let (folder, keyspace) = (tempfile::tempdir().expect("a folder"), Keyspace::default());
+    let (one, two) = (keyspace.open(folder.path()).await, keyspace.open(folder.path()).await);
+    let held = one.shelf().take_over(Uuid::from_u128(1), fresh()).await.expect("taken over");
+    let asleep = held.serving.expect("it can be read").model;
+    talked(&*asleep, 1, 1, 3, 0).await;
+    let held = two.shelf().take_over(Uuid::from_u128(2), fresh()).await.expect("taken over");
+    let next = two.shelf().begin(fresh(), held.epoch, Asked::default()).await.expect("begun");
+    two.shelf().switch(next.number, held.epoch).await.expect("switched");
+    two.shelf().discard(1, held.epoch).await.expect("dropped");
+    let late = asleep.write(vec![message(1, 4, 4)], at(4, 1)).await;
+    assert!(matches!(late, Err(StoreError::StaleEpoch { mine: 1, .. })), "{late:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,17 @@ async fn an_engine_that_is_not_ours_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_password_in_a_url_is_never_told() {
+    for url in [
+        "postgres://ann:secret@127.0.0.1:1/letopis",
+        "postgres://127.0.0.1:1/letopis?user=ann&password=secret",
+    ] {
+        let refused = stores::resolver::directory(url).await.err().expect("nobody is there").to_string();
+        assert!(refused.contains("127.0.0.1:1") && !refused.contains("secret"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_place_that_cannot_be_used_is_refused_with_what_to_do() {
     for refused in [
         stores::resolver::sessions("sqlite:").await.err(),

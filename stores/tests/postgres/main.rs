@@ -1,6 +1,7 @@
 //! The directory on a PostgreSQL of a test's own, which is killed, set back and refused.
 
 mod faults;
+mod older;
 mod refusals;
 #[path = "../../../chronicle/tests/log/server.rs"]
 #[expect(dead_code, reason = "the log's tests need more of it")]

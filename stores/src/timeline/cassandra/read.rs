@@ -328,7 +328,9 @@ impl Timeline for CassandraTimeline {
             Some(time) => self.first_at(chat_id, time).await.map(Some),
             None => Ok(None),
         };
-        let (last, from, to) = tokio::try_join!(self.last_number(chat_id), at(from), at(to))?;
+        // Heads come after their messages: up to `last` all is there, however much comes meanwhile.
+        let last = self.last_number(chat_id).await?;
+        let (from, to) = tokio::try_join!(at(from), at(to))?;
         let first = from.unwrap_or(1).max(after.map_or(1, |after| after.saturating_add(1)));
         let end = [to, before].into_iter().flatten().fold(last.saturating_add(1), u64::min);
         self.read_range(chat_id, (first, end), keep, limit).await
