@@ -45,6 +45,8 @@ export default defineConfig<Options>({
       // A keyspace and its tables are made for each test.
       timeout: 180_000,
     },
+    // The conversation once more, with limits on: nobody who uses the app meets one.
+    { name: 'limits', testMatch: ['two-people.spec.ts', 'settings.spec.ts', 'keyboard.spec.ts'], use: { limited: true } },
     { name: 'shots', testMatch: '*.shots.ts' },
   ],
 });

@@ -33,6 +33,8 @@ pub enum Command {
     /// The log itself: whether it keeps its promises.
     #[command(subcommand)]
     Log(commands::Log),
+    /// Prints the OpenAPI document of one of the two APIs, as it is served.
+    Openapi { api: commands::Api },
     /// Looks at everything an operator would look at, and says what to do.
     Doctor {
         /// One JSON object instead of lines for people.

@@ -37,6 +37,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Command::Serve => serve::serve(cli.config).await.map(|()| Ended::Well),
             Command::Projections(what) => commands::projections::run(&cli.config, what).await,
             Command::Log(what) => commands::log::run(&cli.config, what).await,
+            Command::Openapi { api } => commands::openapi::run(api),
             Command::Doctor { json } => commands::doctor::run(&cli.config, json).await,
         }
     });

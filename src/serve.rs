@@ -13,9 +13,10 @@ use command_api::passwords::Passwords;
 use command_api::throttle::{self, InMemory, Off, Throttle};
 use command_api::{CommandState, Photos};
 use domain::Timestamp;
+use projectors::attachments::Previews;
 use projectors::photos::PhotoSizes;
 use projectors::sweep::Sweep;
-use query_api::QueryState;
+use query_api::{Means, QueryState};
 use stores::Stores;
 use stores::blobs::Pictures;
 use tokio::net::TcpListener;
@@ -26,7 +27,8 @@ use crate::app;
 use crate::config::{Config, Switch, s3_access};
 use crate::control::{self, Desk, Who};
 use crate::gateway::credentials::Credentials;
-use crate::gateway::ports::{self, SessionRows, SocketStanding};
+use crate::gateway::limits::{self, Rates};
+use crate::gateway::ports::{self, Invitations, SessionRows, SocketStanding};
 use crate::gateway::standing::Standing;
 use crate::gateway::{self, Gateway, PublicUrl};
 use crate::health;
@@ -83,9 +85,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         pictures: pictures.clone(),
         keyring: context.keyring.clone(),
     });
+    projecting.react(Previews {
+        blobs: blobs.clone(),
+        pictures: pictures.clone(),
+        keyring: context.keyring.clone(),
+    });
     let sweep = Sweep {
         blobs: blobs.clone(),
         directory: stores.directory.clone(),
+        timeline: stores.timeline.clone(),
         log: log.clone(),
         log_id,
         clock: clock.clone(),
@@ -100,17 +108,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     ));
     let sockets = CancellationToken::new();
     let throttle = throttle(&config, executor.keyring()).await?;
-    let photos = Photos::new(blobs.clone(), pictures.clone());
+    let photos = Photos::new(blobs.clone(), pictures.clone(), Duration::from_secs(config.blobs_keep));
     let commands = command_state(&config, &executor, &tokens, &stores, photos, throttle, entropy.clone())?;
-    let queries = QueryState::new(
-        stores.clone(),
-        executor.keyring().clone(),
-        blobs.clone(),
-        Arc::new(log.clone()),
-        Arc::new(SocketStanding { standing: standing.clone(), now: now(&clock) }),
-        &public.origin,
-        sockets.clone(),
-    );
+    let queries = QueryState::new(Means {
+        stores: stores.clone(),
+        keyring: executor.keyring().clone(),
+        blobs: blobs.clone(),
+        pictures: pictures.clone(),
+        head: Arc::new(log.clone()),
+        standing: Arc::new(SocketStanding { standing: standing.clone(), now: now(&clock) }),
+        invitations: Arc::new(Invitations(executor.clone())),
+        public_origin: public.origin.clone(),
+        shutdown: sockets.clone(),
+    });
     let jwks = tokens.jwks();
     let sources = metrics::Sources {
         log: log.clone(),
@@ -233,10 +243,27 @@ fn gate(
         standing,
         public,
         trusted_proxies: config.trusted_proxies.clone().into(),
+        limits: (config.rate_limit == Switch::On).then(limits),
         now: now(&clock),
         request_id: Arc::new(move || new_id(&*clock, &*entropy)),
         timeout: gateway::TIMEOUT,
     }
+}
+
+/// Limits that are tidied for as long as somebody counts by them.
+fn limits() -> Arc<limits::Limits> {
+    let limits = Arc::new(limits::Limits::new(Rates::default()));
+    let counted = Arc::downgrade(&limits);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(limits::TIDY).await;
+            match counted.upgrade() {
+                Some(limits) => limits.tidy(),
+                None => return,
+            }
+        }
+    });
+    limits
 }
 
 fn now(clock: &Arc<dyn Clock>) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {

@@ -209,7 +209,7 @@ impl House {
             let pair = Pair::of(by.id, with).context("two people")?.to_string();
             let at = envelope.at;
             opening.push(executor.execute(envelope, move |ledger: &mut Ledger<'_, '_>| {
-                let facts = ChatFacts { friends: true, blocked: false };
+                let facts = ChatFacts { friends: true, blocked: false, in_a_group: false };
                 let create = ChatCommand::CreateDirect { chat, by: by.id, with, at };
                 ledger.decide::<Chat>(chat, create, &facts)?;
                 ledger.set_claim("direct/1", &pair, Some(chat.to_string()))
@@ -347,7 +347,7 @@ async fn send(
     text: String,
     at: Timestamp,
 ) -> anyhow::Result<u64> {
-    let request = domain::requests::Send { chat_id, text: text.clone(), reply_to: None };
+    let request = domain::requests::Send::text(chat_id, text.clone());
     let envelope = envelope("send", Some(who), key, serde_json::to_vec(&request)?, at);
     let (author, message_id) = (who.id, MessageId(key));
     let done = executor
@@ -357,11 +357,11 @@ async fn send(
             let facts = match peer.and_then(|peer| Pair::of(author, peer)) {
                 Some(pair) => {
                     let link = ledger.read::<Friendship>(pair)?;
-                    ChatFacts { friends: link.are_friends(), blocked: link.is_blocked() }
+                    ChatFacts { friends: link.are_friends(), blocked: link.is_blocked(), in_a_group: false }
                 }
                 None => ChatFacts::default(),
             };
-            let send = ChatCommand::Send { author, message_id, text: Text(text.clone()), reply_to: None, at };
+            let send = ChatCommand::say(author, message_id, Text(text.clone()), None, at);
             ledger.decide::<Chat>(chat_id, send, &facts)
         })
         .await

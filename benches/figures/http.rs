@@ -62,7 +62,7 @@ impl Sender {
         use std::io::Write;
         let chat_id = self.guest.chats[self.dice.below(self.guest.chats.len())];
         let text = self.texts.pick(&mut self.dice).to_owned();
-        let body = serde_json::to_vec(&domain::requests::Send { chat_id, text, reply_to: None })?;
+        let body = serde_json::to_vec(&domain::requests::Send::text(chat_id, text))?;
         let key = uuid_v7(now(), &self.dice.ten_bytes());
         self.request.clear();
         write!(

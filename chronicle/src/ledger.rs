@@ -41,13 +41,10 @@ impl Write {
     }
 
     /// Who comes into which chat with it.
-    pub(crate) fn membership(&self) -> Option<([PersonId; 2], String)> {
-        match &self.event {
-            Event::Chat(domain::chat::ChatEvent::DirectChatCreated { chat, by, with, .. }) => {
-                Some(([*by, *with], chat.to_string()))
-            }
-            _ => None,
-        }
+    pub(crate) fn membership(&self) -> Option<(Vec<PersonId>, String)> {
+        let Event::Chat(event) = &self.event else { return None };
+        let newcomers = event.newcomers();
+        (!newcomers.is_empty()).then(|| (newcomers, event.chat().to_string()))
     }
 }
 

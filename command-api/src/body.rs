@@ -1,6 +1,4 @@
-//! Bodies, in JSON but for pictures; whatever is wrong with one is a problem.
-
-use std::time::Duration;
+//! Bodies, in JSON but for pictures and files; whatever is wrong with one is a problem.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -8,11 +6,13 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use domain::Problem;
 use domain::problem::{FieldError, Kind};
+use domain::views::AttachmentKind;
 use serde::de::DeserializeOwned;
+use stores::blobs::LARGEST_PICTURE;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::refusal::Refusal;
-use crate::state::CommandState;
+use crate::state::{CommandState, FILE, PICTURE};
 
 const SMALL: &str = "a command takes at most 64 KiB";
 
@@ -59,9 +59,6 @@ pub struct Picture {
     pub place: OwnedSemaphorePermit,
 }
 
-/// For its turn to be taken in.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 impl FromRequest<CommandState> for Picture {
     type Rejection = Refusal;
     async fn from_request(request: Request, state: &CommandState) -> Result<Self, Refusal> {
@@ -71,13 +68,67 @@ impl FromRequest<CommandState> for Picture {
                 .detail("send the picture itself, as image/…")
                 .into());
         }
-        let place = tokio::time::timeout(PATIENCE, state.photos.uploads.clone().acquire_owned())
-            .await
-            .map_err(|_elapsed| Problem::new(Kind::Unavailable).detail("too many pictures at once"))?
-            .map_err(|_closed| Problem::new(Kind::Unavailable))?;
-        let bytes = bytes(request, state, "a picture takes at most 10 MiB").await?;
+        let place = state.photos.place(PICTURE).await?;
+        let bytes = bytes(request, state, SMALL_PICTURE).await?;
         Ok(Self { bytes, place })
     }
+}
+
+const SMALL_PICTURE: &str = "a picture takes at most 10 MiB";
+
+/// Bytes of a file that comes.
+pub const LARGEST_FILE: usize = 20 * 1024 * 1024;
+/// Characters of a media type.
+const LONGEST_TYPE: usize = 127;
+/// Says what an upload is to be kept as.
+const KIND: &str = "X-Letopis-Kind";
+
+/// What a message is to carry, as it was sent.
+#[derive(Debug)]
+pub struct Upload {
+    pub bytes: Bytes,
+    pub kind: AttachmentKind,
+    /// What its sender says of it.
+    pub media_type: String,
+    /// As of [`Picture`].
+    pub place: OwnedSemaphorePermit,
+}
+
+impl FromRequest<CommandState> for Upload {
+    type Rejection = Refusal;
+    async fn from_request(request: Request, state: &CommandState) -> Result<Self, Refusal> {
+        let media_type = media_type(&request);
+        let kept = match request.headers().get(KIND).map(|value| value.as_bytes()) {
+            None => false,
+            Some(b"file") => true,
+            Some(_) => {
+                let problem = Problem::new(Kind::Malformed).detail("X-Letopis-Kind is `file`, or absent");
+                return Err(Problem { errors: vec![FieldError::new(KIND, "unreadable")], ..problem }.into());
+            }
+        };
+        let picture = matches!(&*media_type, "image/jpeg" | "image/png" | "image/webp") && !kept;
+        let (kind, places) = match picture {
+            true => (AttachmentKind::Image, PICTURE),
+            false => (AttachmentKind::File, FILE),
+        };
+        let place = state.photos.place(places).await?;
+        let bytes = bytes(request, state, "a file takes at most 20 MiB").await?;
+        if picture && bytes.len() > LARGEST_PICTURE {
+            return Err(Problem::new(Kind::TooLarge).detail(SMALL_PICTURE).into());
+        }
+        Ok(Self { bytes, kind, media_type, place })
+    }
+}
+
+/// In lower case and without parameters; of anything that is none, that nothing is known.
+fn media_type(request: &Request) -> String {
+    let said = essence(request).to_ascii_lowercase();
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let is_one = said.split_once('/').is_some_and(|(kind, detail)| is_name(kind) && is_name(detail));
+    if is_one && said.len() <= LONGEST_TYPE { said } else { "application/octet-stream".to_owned() }
 }
 
 fn essence(request: &Request) -> &str {

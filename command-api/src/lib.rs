@@ -13,6 +13,7 @@
 pub mod asking;
 pub mod body;
 pub mod endpoints;
+mod known_device;
 pub mod openapi;
 pub mod passwords;
 pub mod refusal;
@@ -29,6 +30,11 @@ pub use state::{CommandState, Photos, Registration};
 
 /// The largest body of a command, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
+
+/// The OpenAPI document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    endpoints::router().split_for_parts().1
+}
 
 /// Everything under `/command`. The gateway comes before it.
 pub fn router(state: CommandState) -> Router {

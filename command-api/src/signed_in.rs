@@ -10,6 +10,7 @@ use domain::ids::{PersonId, SessionId};
 use domain::requests::SignedIn;
 use domain::session::LONGEST;
 
+use crate::known_device;
 use crate::state::CommandState;
 
 /// A session's pair of tokens, as its events tell.
@@ -24,6 +25,18 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The answer to `client`, who has proved to have the password of `account` (the keyed hash of
+    /// its email address): a browser is known from now on.
+    pub fn answer_to_known(self, state: &CommandState, client: &Client, account: &str) -> Response {
+        let device = state.new_id(self.at);
+        let mut answer = self.answer(state, client);
+        if client.browser {
+            let cookie = known_device::remember(state.keyring(), account, device, client.secure);
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        answer
+    }
+
     /// The answer to `client`.
     pub fn answer(self, state: &CommandState, client: &Client) -> Response {
         let Self { person, session, generation, at, position } = self;

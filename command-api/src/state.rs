@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronicle::entropy::Entropy;
 use chronicle::format::Scope;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use stores::blobs::{Blobs, Pictures};
 use stores::sessions::Sessions;
 use stores::{Port, Progress};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::asking::{Anyone, Signed};
@@ -48,20 +49,42 @@ impl FromStr for Registration {
     }
 }
 
-/// Pictures that are taken in at once, in memory; others wait for their turn.
-const UPLOADS: usize = 8;
+/// Places for pictures and files in memory at once; others wait for their turn.
+const PLACES: usize = 8;
+/// A picture's places, and a file's, which is twice as large.
+pub(crate) const PICTURE: u32 = 1;
+pub(crate) const FILE: u32 = 2;
+/// For its turn to be taken in.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What photos go through on their way in. Cheap to clone.
+/// What photos and attachments go through on their way in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Photos {
     pub blobs: Arc<dyn Blobs>,
     pub pictures: Pictures,
-    pub(crate) uploads: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    /// For how long what no event names is kept.
+    kept: Duration,
 }
 
 impl Photos {
-    pub fn new(blobs: Arc<dyn Blobs>, pictures: Pictures) -> Self {
-        Self { blobs, pictures, uploads: Arc::new(Semaphore::new(UPLOADS)) }
+    /// What no event names is swept when it has been `kept` for so long.
+    pub fn new(blobs: Arc<dyn Blobs>, pictures: Pictures, kept: Duration) -> Self {
+        Self { blobs, pictures, places: Arc::new(Semaphore::new(PLACES)), kept }
+    }
+
+    /// Whether an upload is far from being swept: an event may name it still, and is durable before that.
+    pub(crate) fn is_fresh(&self, uploaded_at: Timestamp, now: Timestamp) -> bool {
+        let age = u64::try_from(now.0.saturating_sub(uploaded_at.0)).unwrap_or_default();
+        Duration::from_micros(age) <= self.kept / 2
+    }
+
+    /// So many places in memory, once they are free.
+    pub(crate) async fn place(&self, places: u32) -> Result<OwnedSemaphorePermit, Problem> {
+        tokio::time::timeout(PATIENCE, self.places.clone().acquire_many_owned(places))
+            .await
+            .map_err(|_elapsed| Problem::new(Kind::Unavailable).detail("too many uploads at once"))?
+            .map_err(|_closed| Kind::Unavailable.into())
     }
 }
 

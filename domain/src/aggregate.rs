@@ -9,6 +9,7 @@ use crate::account::{Account, AccountEvent};
 use crate::chat::{Chat, ChatEvent};
 use crate::chronicle::{Chronicle, ChronicleEvent};
 use crate::friendship::{Friendship, FriendshipEvent};
+use crate::message::{Message, MessageEvent};
 use crate::personal::{Personals, Visit};
 use crate::read_marker::{ReadMarker, ReadMarkerEvent};
 use crate::session::{Session, SessionEvent};
@@ -33,7 +34,9 @@ pub trait Decider: cqrs_es::Aggregate + Clone {
 
 /// Implements `cqrs_es::Aggregate` for a [`Decider`] and `cqrs_es::DomainEvent` for its event enum.
 macro_rules! aggregate {
-    ($state:ident as $type:literal, $command:ty, $event:ident { $($variant:ident = $version:literal),* $(,)? }, $facts:ty) => {
+    ($state:ident as $type:literal, $command:ty, $event:ident {
+        $($variant:ident = $version:literal $(| $older:literal)*),* $(,)?
+    }, $facts:ty) => {
         impl cqrs_es::DomainEvent for $event {
             fn event_type(&self) -> String {
                 self.type_name().to_owned()
@@ -46,6 +49,11 @@ macro_rules! aggregate {
         impl $event {
             /// Every event type with the version that is written now.
             pub const TYPES: &'static [(&'static str, &'static str)] = &[$((stringify!($variant), $version)),*];
+
+            /// Every event type with a version that can be read: today's, and those before it, whose
+            /// payloads are today's without what was added.
+            pub const READABLE: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($variant), $version), $((stringify!($variant), $older),)*)*];
 
             /// The event type as the log has it.
             pub fn type_name(&self) -> &'static str {
@@ -123,6 +131,11 @@ macro_rules! any {
                 match self { $(Self::$state => $event::TYPES),* }
             }
 
+            /// Every event type of this kind with each version that can be read.
+            pub fn readable(self) -> &'static [(&'static str, &'static str)] {
+                match self { $(Self::$state => $event::READABLE),* }
+            }
+
             /// Changes whenever the state may come to look or to be made otherwise: a hash of the
             /// sources that say so. States that are kept are kept under it.
             pub fn shape(self) -> String {
@@ -172,7 +185,7 @@ macro_rules! any {
                 payload: &str,
             ) -> Result<Self, DecodeError> {
                 let known = Kind::named(aggregate_type)
-                    .filter(|kind| kind.event_types().contains(&(event_type, event_version)))
+                    .filter(|kind| kind.readable().contains(&(event_type, event_version)))
                     .ok_or_else(|| DecodeError::Unknown {
                         aggregate_type: aggregate_type.to_owned(),
                         event_type: event_type.to_owned(),
@@ -228,8 +241,12 @@ macro_rules! any {
 }
 
 /// What the states of several aggregates are made of.
-const SHARED: &str =
-    concat!(include_str!("ids.rs"), include_str!("personal.rs"), include_str!("timestamp.rs"));
+const SHARED: &str = concat!(
+    include_str!("ids.rs"),
+    include_str!("personal.rs"),
+    include_str!("timestamp.rs"),
+    include_str!("views.rs")
+);
 
 /// FNV-1a over `sources`: it tells versions of our own files apart and withstands nobody.
 const fn fingerprint(sources: &[&str]) -> u64 {
@@ -260,6 +277,7 @@ any! {
     User, UserEvent, "user.rs";
     Friendship, FriendshipEvent, "friendship.rs";
     Chat, ChatEvent, "chat.rs";
+    Message, MessageEvent, "message.rs";
     ReadMarker, ReadMarkerEvent, "read_marker.rs";
     Chronicle, ChronicleEvent, "chronicle.rs";
 }

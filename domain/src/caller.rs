@@ -67,6 +67,11 @@ pub fn refresh_cookie(secure: bool) -> &'static str {
     if secure { "__Secure-letopis-refresh" } else { "letopis-refresh" }
 }
 
+/// Name of the cookie that says that somebody has signed in here before; no credential.
+pub fn device_cookie(secure: bool) -> &'static str {
+    if secure { "__Host-letopis-device" } else { "letopis-device" }
+}
+
 /// The value of cookie `name` in a request's `Cookie` headers; an empty one counts as none.
 pub fn cookie_value<'a>(headers: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     headers

@@ -1,16 +1,19 @@
-//! Chat: who is in it and how far its numbers go. Stream: the chat's id.
+//! Chat: who is in it, in which role, what of it each may read, and how far its numbers go. Stream:
+//! the chat's id.
 //!
 //! The state never grows with the messages: a message's number leads to its event through
-//! [`Chat::runs`], so that message n is one read by key.
+//! [`Chat::runs`], so that message n is one read by key. What a group decides is in `group.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Decider, aggregate};
-use crate::ids::{ChatId, MessageId, PersonId};
-use crate::personal::{Personal, Personals, Text, Visit};
+use crate::ids::{BlobId, ChatId, InviteId, MessageId, PersonId};
+use crate::personal::{FileName, Personal, Personals, Sealed, Text, Title, Visit};
 use crate::problem::{FieldError, Kind};
+use crate::text::ATTACHMENTS_MAX;
+use crate::views::{AttachmentKind, ChatKind, History, Role};
 use crate::{Problem, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,31 +25,287 @@ pub enum ChatEvent {
         with: PersonId,
         at: Timestamp,
     },
+    GroupCreated {
+        chat: ChatId,
+        /// Its owner.
+        by: PersonId,
+        title: Personal<Title>,
+        history: History,
+        /// The others, in their order.
+        members: Vec<PersonId>,
+        at: Timestamp,
+    },
+    GroupRenamed {
+        chat: ChatId,
+        by: PersonId,
+        title: Personal<Title>,
+        /// It stands after the message with this number; 0 for before the first. So with the others.
+        after_number: u64,
+        at: Timestamp,
+    },
+    MemberAdded {
+        chat: ChatId,
+        by: PersonId,
+        person: PersonId,
+        /// All that the person may read from now on; so with the next three.
+        sees: Vec<Span>,
+        after_number: u64,
+        at: Timestamp,
+    },
+    /// By an invitation.
+    MemberJoined {
+        chat: ChatId,
+        person: PersonId,
+        invite: InviteId,
+        sees: Vec<Span>,
+        after_number: u64,
+        at: Timestamp,
+    },
+    MemberLeft {
+        chat: ChatId,
+        person: PersonId,
+        sees: Vec<Span>,
+        after_number: u64,
+        at: Timestamp,
+    },
+    MemberRemoved {
+        chat: ChatId,
+        by: PersonId,
+        person: PersonId,
+        sees: Vec<Span>,
+        after_number: u64,
+        at: Timestamp,
+    },
+    RoleSet {
+        chat: ChatId,
+        by: PersonId,
+        person: PersonId,
+        role: Role,
+        after_number: u64,
+        at: Timestamp,
+    },
+    InviteCreated {
+        chat: ChatId,
+        by: PersonId,
+        invite: InviteId,
+        expires_at: Timestamp,
+        /// How often it may be accepted; without end if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uses: Option<u32>,
+        at: Timestamp,
+    },
+    InviteRevoked {
+        chat: ChatId,
+        by: PersonId,
+        invite: InviteId,
+        at: Timestamp,
+    },
+    ChatDissolved {
+        chat: ChatId,
+        by: PersonId,
+        after_number: u64,
+        at: Timestamp,
+    },
     MessageSent {
         chat: ChatId,
         author: PersonId,
         message_id: MessageId,
         /// Dense in the chat: 1, 2, 3 …
         number: u64,
+        /// Sealed under its author's key, or of who wrote it first.
         text: Personal<Text>,
         sent_at: Timestamp,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<u64>,
+        /// Since version 2.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Attachment>,
+        /// Who wrote it first, where it was passed on. Since version 2.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forwarded_from: Option<PersonId>,
     },
+}
+
+impl ChatEvent {
+    /// Whose it is.
+    pub fn chat(&self) -> ChatId {
+        match self {
+            Self::DirectChatCreated { chat, .. }
+            | Self::GroupCreated { chat, .. }
+            | Self::GroupRenamed { chat, .. }
+            | Self::MemberAdded { chat, .. }
+            | Self::MemberJoined { chat, .. }
+            | Self::MemberLeft { chat, .. }
+            | Self::MemberRemoved { chat, .. }
+            | Self::RoleSet { chat, .. }
+            | Self::InviteCreated { chat, .. }
+            | Self::InviteRevoked { chat, .. }
+            | Self::ChatDissolved { chat, .. }
+            | Self::MessageSent { chat, .. } => *chat,
+        }
+    }
+
+    /// Who comes into the chat with it.
+    pub fn newcomers(&self) -> Vec<PersonId> {
+        match self {
+            Self::DirectChatCreated { by, with, .. } => vec![*by, *with],
+            Self::GroupCreated { by, members, .. } => [by].into_iter().chain(members).copied().collect(),
+            Self::MemberAdded { person, .. } | Self::MemberJoined { person, .. } => vec![*person],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A blob that a message carries; sealed under the key that its text is sealed under.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachment {
+    pub blob: BlobId,
+    pub kind: AttachmentKind,
+    /// As `image/jpeg`; of a file, what its sender said.
+    pub media_type: String,
+    /// Bytes before sealing.
+    pub size: u64,
+    /// Pixels, of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    pub name: Personal<FileName>,
+}
+
+/// The wire names under which the names of attachments are sealed.
+pub const ATTACHMENT_NAMES: [&str; ATTACHMENTS_MAX] = [
+    "attachments/0/name",
+    "attachments/1/name",
+    "attachments/2/name",
+    "attachments/3/name",
+    "attachments/4/name",
+    "attachments/5/name",
+    "attachments/6/name",
+    "attachments/7/name",
+    "attachments/8/name",
+    "attachments/9/name",
+];
+
+/// A stretch of messages that somebody may read, both ends included; without `last` it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    pub first: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+}
+
+impl Span {
+    pub fn holds(&self, number: u64) -> bool {
+        self.first <= number && self.last.is_none_or(|last| number <= last)
+    }
 }
 
 #[derive(Clone, Debug)]
 pub enum ChatCommand {
-    CreateDirect { chat: ChatId, by: PersonId, with: PersonId, at: Timestamp },
-    Send { author: PersonId, message_id: MessageId, text: Text, reply_to: Option<u64>, at: Timestamp },
+    CreateDirect {
+        chat: ChatId,
+        by: PersonId,
+        with: PersonId,
+        at: Timestamp,
+    },
+    CreateGroup {
+        chat: ChatId,
+        by: PersonId,
+        title: Title,
+        history: History,
+        members: Vec<PersonId>,
+        at: Timestamp,
+    },
+    Rename {
+        by: PersonId,
+        title: Title,
+        at: Timestamp,
+    },
+    Add {
+        by: PersonId,
+        person: PersonId,
+        at: Timestamp,
+    },
+    Join {
+        person: PersonId,
+        invite: InviteId,
+        at: Timestamp,
+    },
+    Leave {
+        person: PersonId,
+        at: Timestamp,
+    },
+    Remove {
+        by: PersonId,
+        person: PersonId,
+        at: Timestamp,
+    },
+    SetRole {
+        by: PersonId,
+        person: PersonId,
+        role: Role,
+        at: Timestamp,
+    },
+    CreateInvite {
+        by: PersonId,
+        invite: InviteId,
+        expires_at: Timestamp,
+        uses: Option<u32>,
+        at: Timestamp,
+    },
+    RevokeInvite {
+        by: PersonId,
+        invite: InviteId,
+        at: Timestamp,
+    },
+    Dissolve {
+        by: PersonId,
+        at: Timestamp,
+    },
+    Send {
+        author: PersonId,
+        message_id: MessageId,
+        text: Text,
+        reply_to: Option<u64>,
+        attachments: Vec<Attachment>,
+        forwarded_from: Option<PersonId>,
+        at: Timestamp,
+    },
 }
 
-/// What a decision needs to know of the two people of a direct chat.
+impl ChatCommand {
+    /// A text alone, of one's own.
+    pub fn say(
+        author: PersonId,
+        message_id: MessageId,
+        text: Text,
+        reply_to: Option<u64>,
+        at: Timestamp,
+    ) -> Self {
+        let (attachments, forwarded_from) = (Vec::new(), None);
+        Self::Send { author, message_id, text, reply_to, attachments, forwarded_from, at }
+    }
+}
+
+/// What a decision needs to know of the people whom it is about: of the two of a direct chat, or of
+/// whoever adds and all who are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChatFacts {
     pub friends: bool,
     /// Whether either has blocked the other.
     pub blocked: bool,
+    /// Whether both are in one group.
+    pub in_a_group: bool,
+}
+
+impl ChatFacts {
+    /// Whether the two may write to each other.
+    pub fn may_talk(&self) -> bool {
+        (self.friends || self.in_a_group) && !self.blocked
+    }
 }
 
 /// Consecutive messages in consecutive events.
@@ -58,11 +317,44 @@ pub struct Run {
     pub sequence: u64,
 }
 
+/// Somebody who is in the chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub person: PersonId,
+    pub role: Role,
+}
+
+/// An invitation that may be accepted still, if its time has not passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    pub by: PersonId,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// How often more.
+    pub uses_left: Option<u32>,
+}
+
+impl Invite {
+    pub fn is_open(&self, at: Timestamp) -> bool {
+        at < self.expires_at && self.uses_left != Some(0)
+    }
+}
+
 /// What a chat's stream adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     pub chat: Option<ChatId>,
-    pub members: Vec<PersonId>,
+    pub kind: Option<ChatKind>,
+    /// In the order of their joining.
+    pub members: Vec<Member>,
+    /// What each one of a group may read, also of those who have left.
+    pub sees: BTreeMap<PersonId, Vec<Span>>,
+    /// Who was removed, and not added again.
+    pub removed: BTreeSet<PersonId>,
+    pub history: History,
+    pub title: Option<Sealed>,
+    pub invites: BTreeMap<InviteId, Invite>,
+    pub dissolved: bool,
     pub last_number: u64,
     pub last_sent_at: Timestamp,
     /// The number of each member's own newest message, of those who have sent one.
@@ -74,12 +366,45 @@ pub struct Chat {
 
 impl Chat {
     pub fn has_member(&self, person: PersonId) -> bool {
-        self.members.contains(&person)
+        self.members.iter().any(|member| member.person == person)
+    }
+
+    /// The role of somebody who is in it.
+    pub fn role_of(&self, person: PersonId) -> Option<Role> {
+        self.members.iter().find(|member| member.person == person).map(|member| member.role)
+    }
+
+    pub fn is_group(&self) -> bool {
+        self.kind == Some(ChatKind::Group)
     }
 
     /// The other one of a direct chat.
     pub fn peer_of(&self, person: PersonId) -> Option<PersonId> {
-        self.members.iter().copied().find(|member| *member != person)
+        let mut others = self.members.iter().map(|member| member.person).filter(|member| *member != person);
+        others.next().filter(|_| !self.is_group())
+    }
+
+    /// Whether `person` is in it, or was and may read what was said until then.
+    pub fn may_read(&self, person: PersonId) -> bool {
+        self.has_member(person) || self.sees.contains_key(&person)
+    }
+
+    /// Whether `person` may read message `number`, if there is one.
+    pub fn shows(&self, person: PersonId, number: u64) -> bool {
+        match self.sees.get(&person) {
+            Some(spans) => spans.iter().any(|span| span.holds(number)),
+            None => self.has_member(person),
+        }
+    }
+
+    /// The number of the newest message that `person` may read; 0 if there is none.
+    pub fn last_shown(&self, person: PersonId) -> u64 {
+        let end = match self.sees.get(&person) {
+            Some(spans) => spans.last().map_or(0, |span| span.last.unwrap_or(self.last_number)),
+            None if self.has_member(person) => self.last_number,
+            None => 0,
+        };
+        end.min(self.last_number)
     }
 
     /// How far `person` has read by sending: up to their own newest message; 0 without one.
@@ -96,6 +421,33 @@ impl Chat {
         let Run { first, sequence } = self.runs[run];
         Some(sequence + (number - first))
     }
+
+    fn send(&self, command: ChatCommand, facts: &ChatFacts) -> Result<Vec<ChatEvent>, Problem> {
+        let ChatCommand::Send { author, message_id, text, reply_to, attachments, forwarded_from, at } =
+            command
+        else {
+            return Err(Kind::Internal.into());
+        };
+        let chat = self.chat.filter(|_| self.may_read(author)).ok_or(Kind::NotFound)?;
+        if !self.has_member(author) || self.dissolved || !(self.is_group() || facts.may_talk()) {
+            return Err(Kind::NotPermitted.into());
+        }
+        crate::text::check_message("/text", &text.0, attachments.len()).map_err(Problem::field)?;
+        if reply_to.is_some_and(|number| self.sequence_of(number).is_none() || !self.shows(author, number)) {
+            return Err(Problem::field(FieldError::new("/reply_to", "no-such-message")));
+        }
+        Ok(vec![ChatEvent::MessageSent {
+            chat,
+            author,
+            message_id,
+            number: self.last_number + 1,
+            text: text.into(),
+            sent_at: at.max(self.last_sent_at),
+            reply_to,
+            attachments,
+            forwarded_from,
+        }])
+    }
 }
 
 impl Decider for Chat {
@@ -110,39 +462,68 @@ impl Decider for Chat {
                 if self.chat.is_some() {
                     return Err(Kind::Conflict.into());
                 }
-                if !facts.friends || facts.blocked {
+                if !facts.may_talk() {
                     return Err(Kind::NotPermitted.into());
                 }
                 Ok(vec![ChatEvent::DirectChatCreated { chat, by, with, at }])
             }
-            ChatCommand::Send { author, message_id, text, reply_to, at } => {
-                let chat = self.chat.filter(|_| self.has_member(author)).ok_or(Kind::NotFound)?;
-                if !facts.friends || facts.blocked {
-                    return Err(Kind::NotPermitted.into());
-                }
-                crate::text::check_text("/text", &text.0).map_err(Problem::field)?;
-                if reply_to.is_some_and(|number| self.sequence_of(number).is_none()) {
-                    return Err(Problem::field(FieldError::new("/reply_to", "no-such-message")));
-                }
-                Ok(vec![ChatEvent::MessageSent {
-                    chat,
-                    author,
-                    message_id,
-                    number: self.last_number + 1,
-                    text: text.into(),
-                    sent_at: at.max(self.last_sent_at),
-                    reply_to,
-                }])
-            }
+            ChatCommand::Send { .. } => self.send(command, facts),
+            command => self.decide_group(command, facts),
         }
     }
 
     fn evolve(&mut self, event: &ChatEvent) {
         self.sequence += 1;
+        let of_role = |person: &PersonId, role| Member { person: *person, role };
         match event {
             ChatEvent::DirectChatCreated { chat, by, with, .. } => {
                 self.chat = Some(*chat);
-                self.members = vec![*by, *with];
+                self.kind = Some(ChatKind::Direct);
+                self.members = vec![of_role(by, Role::Member), of_role(with, Role::Member)];
+            }
+            ChatEvent::GroupCreated { chat, by, title, history, members, .. } => {
+                self.chat = Some(*chat);
+                self.kind = Some(ChatKind::Group);
+                self.title = title.sealed().cloned();
+                self.history = *history;
+                self.members = vec![of_role(by, Role::Owner)];
+                self.members.extend(members.iter().map(|person| of_role(person, Role::Member)));
+                let all = [Span { first: 1, last: None }];
+                self.sees = self.members.iter().map(|member| (member.person, all.to_vec())).collect();
+            }
+            ChatEvent::GroupRenamed { title, .. } => self.title = title.sealed().cloned(),
+            ChatEvent::MemberAdded { person, sees, .. } => {
+                self.removed.remove(person);
+                self.enter(*person, sees);
+            }
+            ChatEvent::MemberJoined { person, invite, sees, .. } => {
+                if let Some(invite) = self.invites.get_mut(invite) {
+                    invite.uses_left = invite.uses_left.map(|left| left.saturating_sub(1));
+                }
+                self.enter(*person, sees);
+            }
+            ChatEvent::MemberLeft { person, sees, .. } => self.part(*person, sees),
+            ChatEvent::MemberRemoved { person, sees, .. } => {
+                self.removed.insert(*person);
+                self.part(*person, sees);
+            }
+            ChatEvent::RoleSet { person, role, .. } => {
+                if let Some(member) = self.members.iter_mut().find(|member| member.person == *person) {
+                    member.role = *role;
+                }
+            }
+            ChatEvent::InviteCreated { by, invite, expires_at, uses, at, .. } => {
+                // Whoever is over makes room.
+                self.invites.retain(|_, invite| invite.is_open(*at));
+                let (by, created_at, expires_at, uses_left) = (*by, *at, *expires_at, *uses);
+                self.invites.insert(*invite, Invite { by, created_at, expires_at, uses_left });
+            }
+            ChatEvent::InviteRevoked { invite, .. } => {
+                self.invites.remove(invite);
+            }
+            ChatEvent::ChatDissolved { .. } => {
+                self.dissolved = true;
+                self.invites.clear();
             }
             ChatEvent::MessageSent { author, number, sent_at, .. } => {
                 let goes_on =
@@ -158,17 +539,51 @@ impl Decider for Chat {
     }
 }
 
+impl Chat {
+    fn enter(&mut self, person: PersonId, sees: &[Span]) {
+        if !self.has_member(person) {
+            self.members.push(Member { person, role: Role::Member });
+        }
+        self.sees.insert(person, sees.to_vec());
+    }
+
+    fn part(&mut self, person: PersonId, sees: &[Span]) {
+        self.members.retain(|member| member.person != person);
+        self.sees.insert(person, sees.to_vec());
+    }
+}
+
 impl Personals for ChatEvent {
     fn personals(&mut self, visit: Visit<'_>) {
-        if let Self::MessageSent { author, text, .. } = self {
-            visit("text", *author, text);
+        match self {
+            Self::GroupCreated { by, title, .. } | Self::GroupRenamed { by, title, .. } => {
+                visit("title", *by, title);
+            }
+            Self::MessageSent { author, text, attachments, forwarded_from, .. } => {
+                let whose = forwarded_from.unwrap_or(*author);
+                visit("text", whose, text);
+                for (field, attachment) in ATTACHMENT_NAMES.iter().zip(attachments) {
+                    visit(field, whose, &mut attachment.name);
+                }
+            }
+            _ => {}
         }
     }
 }
 
 aggregate!(Chat as "Chat", ChatCommand, ChatEvent {
     DirectChatCreated = "1",
-    MessageSent = "1",
+    GroupCreated = "1",
+    GroupRenamed = "1",
+    MemberAdded = "1",
+    MemberJoined = "1",
+    MemberLeft = "1",
+    MemberRemoved = "1",
+    RoleSet = "1",
+    InviteCreated = "1",
+    InviteRevoked = "1",
+    ChatDissolved = "1",
+    MessageSent = "2" | "1",
 }, ChatFacts);
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use crate::given::{ANN, BOB, EVE, Given, NOW, given};
 use crate::text::TEXT_MAX;
 
 const CHAT: ChatId = ChatId(Uuid::from_u128(0xc));
-const FRIENDS: ChatFacts = ChatFacts { friends: true, blocked: false };
-const STRANGERS: ChatFacts = ChatFacts { friends: false, blocked: false };
-const BLOCKED: ChatFacts = ChatFacts { friends: false, blocked: true };
+const FRIENDS: ChatFacts = ChatFacts { friends: true, blocked: false, in_a_group: false };
+const STRANGERS: ChatFacts = ChatFacts { friends: false, blocked: false, in_a_group: false };
+const BLOCKED: ChatFacts = ChatFacts { friends: false, blocked: true, in_a_group: false };
 
 fn create(by: PersonId, with: PersonId) -> ChatCommand {
     ChatCommand::CreateDirect { chat: CHAT, by, with, at: NOW }
@@ -33,12 +33,22 @@ fn sent(author: PersonId, number: u64, text: &str, sent_at: Timestamp) -> ChatEv
         text,
         sent_at,
         reply_to: None,
+        attachments: Vec::new(),
+        forwarded_from: None,
     }
 }
 
 /// A text that will be message `number`.
 fn send(author: PersonId, number: u64, text: &str, at: Timestamp) -> ChatCommand {
-    ChatCommand::Send { author, message_id: id(number), text: Text(text.into()), reply_to: None, at }
+    ChatCommand::Send {
+        author,
+        message_id: id(number),
+        text: Text(text.into()),
+        reply_to: None,
+        attachments: Vec::new(),
+        forwarded_from: None,
+        at,
+    }
 }
 
 fn reply(to: u64) -> ChatCommand {
@@ -47,6 +57,8 @@ fn reply(to: u64) -> ChatCommand {
         message_id: id(9),
         text: Text("yes".into()),
         reply_to: Some(to),
+        attachments: Vec::new(),
+        forwarded_from: None,
         at: NOW,
     }
 }
@@ -65,7 +77,7 @@ fn a_friend_opens_the_direct_chat_and_both_are_in_it() {
 
 #[test]
 fn strangers_open_no_chat_and_a_block_reads_the_same() {
-    for facts in [STRANGERS, BLOCKED, ChatFacts { friends: true, blocked: true }] {
+    for facts in [STRANGERS, BLOCKED, ChatFacts { friends: true, blocked: true, in_a_group: true }] {
         given::<Chat>([]).knowing(facts).when(create(ANN, BOB)).then_problem(Kind::NotPermitted);
     }
 }
@@ -152,7 +164,7 @@ fn whoever_is_not_in_a_chat_does_not_find_it() {
 
 #[test]
 fn former_friends_do_not_write_and_a_block_reads_the_same() {
-    for facts in [STRANGERS, BLOCKED, ChatFacts { friends: true, blocked: true }] {
+    for facts in [STRANGERS, BLOCKED, ChatFacts { friends: true, blocked: true, in_a_group: true }] {
         for author in [ANN, BOB] {
             chat_of_friends()
                 .knowing(facts)
@@ -160,6 +172,58 @@ fn former_friends_do_not_write_and_a_block_reads_the_same() {
                 .then_problem(Kind::NotPermitted);
         }
     }
+}
+
+#[test]
+fn whoever_is_in_a_common_group_talks_unless_there_is_a_block() {
+    let common = ChatFacts { in_a_group: true, ..STRANGERS };
+    given::<Chat>([]).knowing(common).when(create(ANN, BOB)).then([created()]);
+    chat_of_friends().knowing(common).when(send(ANN, 1, "hello", NOW)).then([sent(ANN, 1, "hello", NOW)]);
+    let blocked = ChatFacts { blocked: true, ..common };
+    chat_of_friends().knowing(blocked).when(send(ANN, 1, "hello", NOW)).then_problem(Kind::NotPermitted);
+}
+
+#[test]
+fn a_picture_needs_no_words_and_there_are_at_most_ten() {
+    let picture = Attachment {
+        blob: BlobId([7; 32]),
+        kind: AttachmentKind::Image,
+        media_type: "image/jpeg".into(),
+        size: 5,
+        width: Some(2),
+        height: Some(1),
+        name: FileName("me.jpg".into()).into(),
+    };
+    let with = |text: &str, count: usize| ChatCommand::Send {
+        author: ANN,
+        message_id: id(1),
+        text: Text(text.into()),
+        reply_to: None,
+        attachments: vec![picture.clone(); count],
+        forwarded_from: None,
+        at: NOW,
+    };
+    let ChatEvent::MessageSent { chat, author, message_id, number, text, sent_at, .. } =
+        sent(ANN, 1, "", NOW)
+    else {
+        unreachable!("sent() is a message")
+    };
+    let carries = ChatEvent::MessageSent {
+        chat,
+        author,
+        message_id,
+        number,
+        text,
+        sent_at,
+        reply_to: None,
+        attachments: vec![picture.clone()],
+        forwarded_from: None,
+    };
+    chat_of_friends().when(with("", 1)).then([carries]);
+    let too_many = FieldError::new("/attachments", "too-long").with("max", 10);
+    chat_of_friends().when(with("", 11)).then_invalid(too_many);
+    let blank = FieldError::new("/text", "too-short").with("min", 1);
+    chat_of_friends().when(with(" ", 1)).then_invalid(blank);
 }
 
 #[test]
@@ -187,6 +251,8 @@ fn a_reply_names_a_message_that_is_there() {
         text,
         sent_at,
         reply_to: Some(2),
+        attachments: Vec::new(),
+        forwarded_from: None,
     };
     let story = [sent(ANN, 1, "one", NOW), sent(ANN, 2, "two", NOW)];
     chat_of_friends().and(story).when(reply(2)).then([answer]);

@@ -62,12 +62,18 @@ id!(
     EventId
 );
 id!(
+    /// An invitation into a group; not the secret that opens it.
+    InviteId
+);
+id!(
     /// A photo as it is asked for; a changed one has another.
     PhotoId
 );
 
 /// The name of a blob: the SHA-256 of its sealed bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
 pub struct BlobId(pub [u8; 32]);
 
 impl fmt::Display for BlobId {
@@ -178,6 +184,22 @@ impl FromStr for Pair {
 /// The id of the stream that holds how far `person` has read in `chat`.
 pub fn read_marker_id(chat: ChatId, person: PersonId) -> String {
     format!("{chat}~{person}")
+}
+
+/// Whom the claim of an invitation's secret belongs to: the chat and the invitation.
+pub fn invite_owner(chat: ChatId, invite: InviteId) -> String {
+    format!("{chat}~{invite}")
+}
+
+/// The reverse of [`invite_owner`].
+pub fn read_invite_owner(owner: &str) -> Option<(ChatId, InviteId)> {
+    let (chat, invite) = owner.split_once('~')?;
+    Some((chat.parse().ok()?, invite.parse().ok()?))
+}
+
+/// The id of the stream of a message that somebody has touched since it was sent.
+pub fn message_stream_id(chat: ChatId, number: u64) -> String {
+    format!("{chat}~{number}")
 }
 
 #[cfg(test)]

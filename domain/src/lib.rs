@@ -6,7 +6,7 @@
 //! - [`ids`], [`timestamp`], [`text`], [`password`]: the small vocabulary and its rules;
 //! - [`requests`], [`views`], [`live`], [`problem`]: what crosses the wire;
 //! - [`personal`]: personal data, sealed before it may be written;
-//! - [`account`], [`session`], [`user`], [`friendship`], [`chat`], [`read_marker`],
+//! - [`account`], [`session`], [`user`], [`friendship`], [`chat`], [`message`], [`read_marker`],
 //!   [`chronicle`]: one aggregate one file, each two pure functions, `decide` and `evolve`;
 //! - [`aggregate`]: what the write side needs to hold any of them.
 
@@ -32,6 +32,10 @@ pub mod chronicle;
 pub mod friendship;
 #[cfg(all(test, feature = "aggregates"))]
 mod given;
+#[cfg(feature = "aggregates")]
+pub mod group;
+#[cfg(feature = "aggregates")]
+pub mod message;
 #[cfg(feature = "aggregates")]
 pub mod password;
 #[cfg(feature = "aggregates")]

@@ -12,8 +12,10 @@ pub const CLIENT_FRAME_LIMIT: usize = 4 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// A message was sent; `item` is a [`crate::views::Message`].
+    /// A message was sent, or touched since; `item` is a [`crate::views::Message`].
     Message,
+    /// Something happened in a group between two messages; `item` is a [`crate::views::Line`].
+    Line,
     /// A chat was created or changed; `item` is a [`crate::views::Chat`] or absent.
     Chat,
     /// Somebody (`user_id`) has read up to `number`.
@@ -66,7 +68,9 @@ pub enum ServerFrame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
+    /// `user_id` is writing in `chat_id`: true for some seconds.
     Typing,
+    /// `user_id` is here: said again every 20 s, true for a minute.
     Presence,
 }
 

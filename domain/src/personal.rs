@@ -72,6 +72,10 @@ personal_text!(
     Address,
     /// A message's text.
     Text,
+    /// A group's title, as whoever has set it wrote it.
+    Title,
+    /// What a file was called where it came from.
+    FileName,
 );
 
 /// Personal data of kind `T`. Only the sealed form can be serialised; Debug prints nothing of it.

@@ -50,6 +50,8 @@ kinds! {
     EmailTaken = "email-taken", 409, "This email address has an account";
     NicknameTaken = "nickname-taken", 409, "This nickname is taken";
     UserExists = "user-exists", 409, "This account has a user already";
+    /// The message was deleted, and takes neither edits nor reactions.
+    MessageDeleted = "message-deleted", 409, "This message was deleted";
     NoSuchRequest = "no-such-request", 409, "There is no such request";
     TooLarge = "too-large", 413, "The request is too large";
     UnsupportedType = "unsupported-type", 415, "The body has the wrong content type";
@@ -102,6 +104,15 @@ pub const CODES: &[&str] = &[
     "too-many-pending",
     "too-many-pixels",
     "broken-picture",
+    "twice",
+    "last-owner",
+    "too-many-members",
+    "too-many-invites",
+    "bad-emoji",
+    "too-many-emoji",
+    "too-many-edits",
+    "no-such-blob",
+    "used-blob",
 ];
 
 impl FieldError {

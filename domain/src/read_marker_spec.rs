@@ -7,8 +7,16 @@ use crate::given::{ANN, NOW, given};
 
 const CHAT: ChatId = ChatId(Uuid::from_u128(0xc));
 
-fn mark(number: u64) -> MarkRead {
-    MarkRead { chat: CHAT, person: ANN, number, at: NOW }
+fn mark(number: u64) -> ReadMarkerCommand {
+    ReadMarkerCommand { chat: CHAT, person: ANN, wish: Wish::Read(number), at: NOW }
+}
+
+fn keep(muted_until: Option<Option<Timestamp>>, pinned: Option<bool>) -> ReadMarkerCommand {
+    ReadMarkerCommand { chat: CHAT, person: ANN, wish: Wish::Keep { muted_until, pinned }, at: NOW }
+}
+
+fn kept(muted_until: Option<Timestamp>, pinned: bool) -> ReadMarkerEvent {
+    ReadMarkerEvent::ChatPrefsSet { chat: CHAT, person: ANN, muted_until, pinned, at: NOW }
 }
 
 fn read(number: u64) -> ReadMarkerEvent {
@@ -16,7 +24,7 @@ fn read(number: u64) -> ReadMarkerEvent {
 }
 
 fn member_of_a_chat_with(last_number: u64) -> ReadFacts {
-    ReadFacts { is_member: true, last_number, own_last: 0 }
+    ReadFacts { may_read: true, last_number, own_last: 0 }
 }
 
 #[test]
@@ -60,8 +68,34 @@ fn a_message_that_does_not_exist_yet_is_not_read() {
 fn a_chat_one_is_not_in_is_not_found_however_far_it_goes() {
     for number in [1, 8] {
         given::<ReadMarker>([])
-            .knowing(ReadFacts { is_member: false, last_number: 7, own_last: 0 })
+            .knowing(ReadFacts { may_read: false, last_number: 7, own_last: 0 })
             .when(mark(number))
             .then_problem(Kind::NotFound);
     }
+}
+
+#[test]
+fn a_chat_is_pinned_and_muted_each_apart() {
+    let later = NOW.plus(Timestamp::DAY);
+    given::<ReadMarker>([])
+        .knowing(member_of_a_chat_with(7))
+        .when(keep(None, Some(true)))
+        .then([kept(None, true)])
+        .when(keep(Some(Some(later)), None))
+        .then([kept(Some(later), true)])
+        .when(keep(Some(Some(later)), Some(true)))
+        .then_nothing()
+        .when(keep(None, None))
+        .then_nothing()
+        .when(mark(3))
+        .then([read(3)])
+        .when(keep(Some(None), None))
+        .then([kept(None, true)])
+        .when(keep(None, Some(false)))
+        .then([kept(None, false)]);
+}
+
+#[test]
+fn a_chat_one_is_not_in_is_not_kept_either() {
+    given::<ReadMarker>([]).when(keep(None, Some(true))).then_problem(Kind::NotFound);
 }

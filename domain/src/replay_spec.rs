@@ -14,12 +14,13 @@ use crate::chat::{Chat, ChatCommand, ChatEvent, ChatFacts};
 use crate::chronicle::{Chronicle, ChronicleCommand};
 use crate::friendship::{ASK_AGAIN_AFTER, Friendship, FriendshipCommand, FriendshipFacts, Wish};
 use crate::given::{ANN, BOB, EVE, NOW, Told, event, seal};
-use crate::ids::{BlobId, ChatId, EventId, MessageId, PersonId, PhotoId, SessionId};
-use crate::personal::{About, Address, Device, Email, Name, Nickname, Personals, Text, Verifier};
-use crate::read_marker::{MarkRead, ReadFacts, ReadMarker};
+use crate::ids::{BlobId, ChatId, EventId, InviteId, MessageId, PersonId, PhotoId, SessionId};
+use crate::message::{self, Message, MessageCommand, MessageFacts};
+use crate::personal::{About, Address, Device, Email, Name, Nickname, Personals, Text, Title, Verifier};
+use crate::read_marker::{self, ReadFacts, ReadMarker, ReadMarkerCommand};
 use crate::session::{Method, Session, SessionCommand, WhyRevoked};
 use crate::user::{Photo, User, UserCommand};
-use crate::views::Relation;
+use crate::views::{Audience, History, Relation, ReportReason, Role, SettingsChanges};
 use crate::{Problem, Timestamp};
 
 /// Tells a story of one stream, a command a step, and holds its state in four ways that must agree:
@@ -85,6 +86,15 @@ fn sealed_fields(payload: &str) -> Vec<(String, String)> {
 
 fn person() -> impl Strategy<Value = PersonId> {
     prop::sample::select(vec![ANN, BOB, EVE])
+}
+
+/// Of a group.
+fn member() -> impl Strategy<Value = PersonId> {
+    prop::sample::select(vec![ANN, BOB, EVE, PersonId(Uuid::from_u128(0xf))])
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop::sample::select(vec![Role::Owner, Role::Admin, Role::Member])
 }
 
 /// Times of a story: mostly a moment apart, now and then days, sometimes with the clock set back.
@@ -187,8 +197,13 @@ proptest! {
     }
 
     #[test]
-    fn a_user_replays(steps in vec((0..6_u8, any::<[bool; 4]>()), 0..24)) {
+    fn a_user_replays(steps in vec((0..7_u8, any::<[bool; 4]>()), 0..24)) {
         tell::<User, _>(steps, |user, (what, [seen, nickname, name, about])| {
+            if what == 6 {
+                let of = |friends: bool| Some(if friends { Audience::Friends } else { Audience::Everyone });
+                let changes = SettingsChanges { discoverable: Some(seen), photo: of(name), about: of(about), presence: None };
+                return (UserCommand::ChangeSettings { changes, at: NOW }, ());
+            }
             let command = if what == 0 {
                 UserCommand::Create { person: ANN, nickname: Nickname("ann".into()), name: Name("Ann".into()) }
             } else if what == 4 {
@@ -307,9 +322,10 @@ proptest! {
                 ChatCommand::CreateDirect { chat: ChatId(Uuid::from_u128(0xc)), by: ANN, with: BOB, at }
             } else {
                 let message_id = MessageId(Uuid::from_u128(u128::from(what)));
-                ChatCommand::Send { author, message_id, text: Text(text), reply_to, at }
+                let (attachments, forwarded_from) = (Vec::new(), None);
+                ChatCommand::Send { author, message_id, text: Text(text), reply_to, attachments, forwarded_from, at }
             };
-            (command, ChatFacts { friends: friends || what < 8, blocked: what == 9 && friends })
+            (command, ChatFacts { friends: friends || what < 8, blocked: what == 9 && friends, in_a_group: false })
         }, |before, after| {
             assert!((before.last_number..=before.last_number + 1).contains(&after.last_number));
             assert!(after.last_sent_at >= before.last_sent_at);
@@ -319,7 +335,7 @@ proptest! {
 
     #[test]
     fn a_number_leads_to_its_message_whatever_happens_between(messages in vec(any::<bool>(), 0..60)) {
-        // Today nothing comes between; members and titles will.
+        // Members and titles come between; here whatever is no message.
         let mut number = 0;
         let events: Vec<ChatEvent> = messages.iter().map(|message| {
             if *message {
@@ -339,9 +355,84 @@ proptest! {
         steps in with_times((0..12_u64, 0..12_u64, 0..5_u8), 40)
     ) {
         tell::<ReadMarker, _>(steps, |_, (at, (number, last_number, member))| {
-            let mark = MarkRead { chat: ChatId(Uuid::from_u128(0xc)), person: ANN, number, at };
-            (mark, ReadFacts { is_member: member > 0, last_number, own_last: 0 })
+            let wish = match member {
+                1 => read_marker::Wish::Keep { muted_until: Some((number > 5).then_some(at)), pinned: None },
+                2 => read_marker::Wish::Keep { muted_until: None, pinned: Some(number > 5) },
+                _ => read_marker::Wish::Read(number),
+            };
+            let mark = ReadMarkerCommand { chat: ChatId(Uuid::from_u128(0xc)), person: ANN, wish, at };
+            (mark, ReadFacts { may_read: member > 0, last_number, own_last: 0 })
         }, |before, after| assert!(after.number >= before.number));
+    }
+
+    #[test]
+    fn a_group_replays_has_an_owner_while_it_lives_and_nobody_loses_what_they_could_read(
+        steps in with_times((member(), member(), 0..16_u8, any::<bool>(), role()), 60)
+    ) {
+        let chat = ChatId(Uuid::from_u128(0xc));
+        let invite = |n: u8| InviteId(Uuid::from_u128(u128::from(n)));
+        let events = tell::<Chat, _>(steps, |_, (at, (by, person, what, other, role))| {
+            let history = if other { History::All } else { History::Joining };
+            let command = match what {
+                0 => ChatCommand::CreateGroup {
+                    chat, by, title: Title("t".into()), history, members: vec![person], at,
+                },
+                1 => ChatCommand::Rename { by, title: Title("u".into()), at },
+                2 | 3 => ChatCommand::Add { by, person, at },
+                4 => ChatCommand::Join { person, invite: invite(u8::from(other)), at },
+                5 | 6 => ChatCommand::Leave { person, at },
+                7 => ChatCommand::Remove { by, person, at },
+                8 => ChatCommand::SetRole { by, person, role, at },
+                9 => ChatCommand::CreateInvite {
+                    by, invite: invite(u8::from(other)), expires_at: at.plus(Timestamp::DAY), uses: Some(2), at,
+                },
+                10 => ChatCommand::RevokeInvite { by, invite: invite(0), at },
+                11 if other => ChatCommand::Dissolve { by, at },
+                _ => ChatCommand::Send {
+                    author: by,
+                    message_id: MessageId(Uuid::from_u128(u128::from(what))),
+                    text: Text("a".into()),
+                    reply_to: None,
+                    attachments: Vec::new(),
+                    forwarded_from: None,
+                    at,
+                },
+            };
+            (command, ChatFacts { friends: true, blocked: false, in_a_group: false })
+        }, |before, after| {
+            let alive = after.is_group() && !after.dissolved;
+            let owners = after.members.iter().filter(|member| member.role == Role::Owner).count();
+            assert!(!alive || owners > 0, "{after:?}");
+            for person in before.sees.keys() {
+                for number in 1..=before.last_number {
+                    assert!(!before.shows(*person, number) || after.shows(*person, number), "{person} lost {number}");
+                }
+                let told = before.has_member(*person);
+                assert!(told || before.last_shown(*person) == after.last_shown(*person) || after.has_member(*person));
+            }
+        });
+        leads_to_its_messages(&events);
+    }
+
+    #[test]
+    fn a_message_replays_and_once_deleted_stays_so(
+        steps in with_times((member(), 0..8_u8, any::<bool>(), any::<bool>()), 40)
+    ) {
+        tell::<Message, _>(steps, |_, (at, (by, what, may_write, moderates))| {
+            let wish = match what {
+                0 | 1 => message::Wish::Edit(Text("again".into())),
+                2 => message::Wish::Delete,
+                3 => message::Wish::Remove,
+                4 => message::Wish::React(Some("👍".into())),
+                5 => message::Wish::React(Some("🎉".into())),
+                6 => message::Wish::React(None),
+                _ => message::Wish::Report(ReportReason::Spam),
+            };
+            let facts = MessageFacts { author: Some(ANN), may_write, moderates, is_member: true, ..MessageFacts::default() };
+            (MessageCommand { chat: ChatId(Uuid::from_u128(0xc)), number: 1, by, wish, at }, facts)
+        }, |before, after| {
+            assert!(!before.deleted || (after.deleted && before.edits == after.edits && after.reactions.is_empty()));
+        });
     }
 
     #[test]
@@ -365,6 +456,8 @@ fn sent(number: u64) -> ChatEvent {
         text: Text("hello".into()).into(),
         sent_at: NOW,
         reply_to: None,
+        attachments: Vec::new(),
+        forwarded_from: None,
     }
 }
 

@@ -11,6 +11,9 @@ pub const NICKNAME_MAX: usize = 32;
 pub const NAME_MAX: usize = 64;
 pub const ABOUT_MAX: usize = 500;
 pub const TEXT_MAX: usize = 4_000;
+pub const FILE_NAME_MAX: usize = 255;
+/// What a message carries at most.
+pub const ATTACHMENTS_MAX: usize = 10;
 
 fn at_most(pointer: &str, text: &str, max: usize) -> Result<(), FieldError> {
     if text.chars().count() > max {
@@ -131,6 +134,51 @@ pub fn check_about(pointer: &str, about: &str) -> Result<(), FieldError> {
 pub fn check_text(pointer: &str, text: &str) -> Result<(), FieldError> {
     not_blank(pointer, text)?;
     at_most(pointer, text, TEXT_MAX)
+}
+
+/// A message's text beside what it carries: a picture needs no words.
+///
+/// # Errors
+/// As [`check_text`]; `too-long` for more attachments than a message carries.
+pub fn check_message(pointer: &str, text: &str, attachments: usize) -> Result<(), FieldError> {
+    if attachments > ATTACHMENTS_MAX {
+        return Err(FieldError::new("/attachments", "too-long").with("max", ATTACHMENTS_MAX));
+    }
+    if attachments > 0 && text.is_empty() { Ok(()) } else { check_text(pointer, text) }
+}
+
+/// A group's title: as [`check_name`].
+///
+/// # Errors
+/// As there.
+pub fn check_title(pointer: &str, title: &str) -> Result<(), FieldError> {
+    check_name(pointer, title)
+}
+
+/// What a file is called: 1 to 255 characters, one line, nothing that reads as a path.
+///
+/// # Errors
+/// `too-short`, `too-long` or `bad-character`.
+pub fn check_file_name(pointer: &str, name: &str) -> Result<(), FieldError> {
+    not_blank(pointer, name)?;
+    at_most(pointer, name, FILE_NAME_MAX)?;
+    if name.chars().any(|c| disturbs(c) || matches!(c, '/' | '\\')) {
+        return Err(FieldError::new(pointer, "bad-character"));
+    }
+    Ok(())
+}
+
+/// One emoji, as Unicode's list of those recommended for general interchange has it.
+///
+/// # Errors
+/// `bad-emoji`.
+#[cfg(feature = "aggregates")]
+pub fn check_emoji(pointer: &str, emoji: &str) -> Result<(), FieldError> {
+    match emojis::get(emoji) {
+        // Of its spellings the one with all its selectors, so that nobody reacts twice with one emoji.
+        Some(known) if known.as_str() == emoji => Ok(()),
+        _ => Err(FieldError::new(pointer, "bad-emoji")),
+    }
 }
 
 fn compatible_folded(text: &str) -> String {

@@ -6,6 +6,7 @@ use crate::aggregate::{Decider, aggregate};
 use crate::ids::{BlobId, EventId, PersonId, PhotoId};
 use crate::personal::{About, Name, Nickname, Personal, Personals, Sealed, Visit};
 use crate::problem::Kind;
+use crate::views::{Settings, SettingsChanges};
 use crate::{Problem, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,12 @@ pub enum UserEvent {
         previous: BlobId,
         at: Timestamp,
     },
+    /// All of them, as they are from now on.
+    SettingsChanged {
+        person: PersonId,
+        settings: Settings,
+        at: Timestamp,
+    },
 }
 
 /// A photo, and the blob that it lies in.
@@ -74,6 +81,11 @@ pub enum UserCommand {
     RemovePhoto {
         at: Timestamp,
     },
+    /// What is absent stays as it is.
+    ChangeSettings {
+        changes: SettingsChanges,
+        at: Timestamp,
+    },
 }
 
 /// What a user's stream adds up to.
@@ -85,6 +97,8 @@ pub struct User {
     pub about: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photo: Option<Photo>,
+    #[serde(default)]
+    pub settings: Settings,
 }
 
 impl UserEvent {
@@ -94,7 +108,8 @@ impl UserEvent {
             Self::UserCreated { person, .. }
             | Self::InfoEdited { person, .. }
             | Self::PhotoChanged { person, .. }
-            | Self::PhotoRemoved { person, .. } => *person,
+            | Self::PhotoRemoved { person, .. }
+            | Self::SettingsChanged { person, .. } => *person,
         }
     }
 }
@@ -123,8 +138,19 @@ impl Decider for User {
                     about: about.map(Into::into),
                 }])
             }
-            (UserCommand::ChangePhoto { .. } | UserCommand::RemovePhoto { .. }, None) => {
-                Err(Kind::NotFound.into())
+            (
+                UserCommand::ChangePhoto { .. }
+                | UserCommand::RemovePhoto { .. }
+                | UserCommand::ChangeSettings { .. },
+                None,
+            ) => Err(Kind::NotFound.into()),
+            (UserCommand::ChangeSettings { changes, at }, Some(person)) => {
+                let settings = changes.to(self.settings);
+                let changed = settings != self.settings;
+                Ok(changed
+                    .then_some(UserEvent::SettingsChanged { person, settings, at })
+                    .into_iter()
+                    .collect())
             }
             (UserCommand::ChangePhoto { photo: Photo { photo_id, blob }, at }, Some(person)) => {
                 let previous = self.photo.map(|photo| photo.blob);
@@ -165,6 +191,7 @@ impl Decider for User {
                 self.photo = Some(Photo { photo_id: *photo_id, blob: *blob });
             }
             UserEvent::PhotoRemoved { .. } => self.photo = None,
+            UserEvent::SettingsChanged { settings, .. } => self.settings = *settings,
         }
     }
 }
@@ -187,7 +214,7 @@ impl Personals for UserEvent {
                     visit("about", *person, about);
                 }
             }
-            Self::PhotoChanged { .. } | Self::PhotoRemoved { .. } => {}
+            Self::PhotoChanged { .. } | Self::PhotoRemoved { .. } | Self::SettingsChanged { .. } => {}
         }
     }
 }
@@ -197,6 +224,7 @@ aggregate!(User as "User", UserCommand, UserEvent {
     InfoEdited = "1",
     PhotoChanged = "1",
     PhotoRemoved = "1",
+    SettingsChanged = "1",
 }, ());
 
 #[cfg(test)]

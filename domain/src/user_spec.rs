@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::given::{ANN, NOW, event, given};
+use crate::views::Audience;
 
 fn create() -> UserCommand {
     UserCommand::Create { person: ANN, nickname: Nickname("ann".into()), name: Name("Ann".into()) }
@@ -160,4 +161,24 @@ fn an_edit_leaves_the_photo() {
 fn nobody_has_a_photo_before_being_created() {
     given::<User>([]).when(change_photo(1)).then_refused(Kind::NotFound);
     given::<User>([]).when(UserCommand::RemovePhoto { at: NOW }).then_refused(Kind::NotFound);
+}
+
+#[test]
+fn settings_change_each_apart_and_are_told_whole() {
+    let change = |changes| UserCommand::ChangeSettings { changes, at: NOW };
+    let hidden = SettingsChanges { discoverable: Some(false), ..SettingsChanges::default() };
+    let of_friends = SettingsChanges { photo: Some(Audience::Friends), ..SettingsChanges::default() };
+    let first = Settings { discoverable: false, ..Settings::default() };
+    let then = Settings { photo: Audience::Friends, ..first };
+    let changed = |settings| UserEvent::SettingsChanged { person: ANN, settings, at: NOW };
+    given::<User>([created()])
+        .when(change(hidden))
+        .then([changed(first)])
+        .when(change(hidden))
+        .then_nothing()
+        .when(change(of_friends))
+        .then([changed(then)])
+        .when(change(SettingsChanges::default()))
+        .then_nothing();
+    given::<User>([]).when(change(hidden)).then_refused(Kind::NotFound);
 }

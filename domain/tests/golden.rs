@@ -7,279 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use domain::Timestamp;
-use domain::account::{AccountEvent, WhyChanged};
 use domain::aggregate::{DecodeError, Event, Kind};
 use domain::chat::ChatEvent;
-use domain::chronicle::ChronicleEvent;
-use domain::friendship::FriendshipEvent;
-use domain::ids::PersonId;
-use domain::personal::{Personal, Sealed};
-use domain::read_marker::ReadMarkerEvent;
-use domain::session::{Method, SessionEvent, WhyRevoked};
-use domain::user::UserEvent;
 use serde_json::Value;
 
-const ANN: &str = "01935470-5a00-7a3c-8f21-0c9d5e7b1a01";
-const BOB: &str = "01935470-5a03-7d6f-9c54-3f2a8b0e4d04";
-const SESSION: &str = "01935470-5a01-7b4d-9e32-1d0e6f8c2b02";
-const KEY: &str = "01935470-5a02-7c5e-8d43-2e1f7a9d3c03";
-const CHAT: &str = "01935470-5a04-7e70-8b65-403b9c1f5e05";
-const FIRST_MESSAGE: &str = "01935470-5a05-7f81-9a76-514cad206f06";
-const SECOND_MESSAGE: &str = "01935470-5a06-7092-8987-625dbe317a07";
-const PHOTO: &str = "01935470-5a07-71a3-9098-7f6dec428b09";
-const BLOB: &str = "3b1f0c6e5d7a94823b1f0c6e5d7a94823b1f0c6e5d7a94823b1f0c6e5d7a9482";
-const EARLIER_BLOB: &str = "c0ffee0123456789c0ffee0123456789c0ffee0123456789c0ffee0123456789";
-const LOG: &str = "01935470-59ff-7000-8a98-736ecf428b08";
+mod meanings;
 
-fn id<T: From<uuid::Uuid>>(text: &str) -> T {
-    text.parse::<uuid::Uuid>().expect("a UUID").into()
-}
-
-fn at(text: &str) -> Timestamp {
-    Timestamp::parse(text).expect("a time")
-}
-
-/// A value sealed with Ann's key.
-fn sealed<T>(rest: &str) -> Personal<T> {
-    sealed_with('a', rest)
-}
-
-fn sealed_with<T>(key: char, rest: &str) -> Personal<T> {
-    let token = format!("s1.k9Zt2LrYw8QmXe1{key}.{rest}");
-    Personal::Sealed(Sealed { token, event_id: None })
-}
-
-/// Every golden file, without `.json`, and what it means.
-fn golden() -> Vec<(&'static str, Event)> {
-    let account = Event::Account;
-    let session = Event::Session;
-    let friendship = Event::Friendship;
-    let chat = Event::Chat;
-    let (ann, bob) = (id::<PersonId>(ANN), id::<PersonId>(BOB));
-    vec![
-        (
-            "Account/AccountRegistered.v1",
-            account(AccountEvent::AccountRegistered {
-                person: ann,
-                email: sealed("bm9uY2UtZW1haWw"),
-                verifier: sealed("bm9uY2UtdmVyaWZpZXI"),
-            }),
-        ),
-        (
-            "Account/PasswordChanged.v1",
-            account(AccountEvent::PasswordChanged {
-                person: ann,
-                verifier: sealed("bm9uY2UtbmV3"),
-                why: WhyChanged::Chosen,
-            }),
-        ),
-        (
-            "Account/PasswordChanged.v1.rehashed",
-            account(AccountEvent::PasswordChanged {
-                person: ann,
-                verifier: sealed("bm9uY2UtcmU"),
-                why: WhyChanged::Rehashed,
-            }),
-        ),
-        (
-            "Session/SessionStarted.v1",
-            session(SessionEvent::SessionStarted {
-                session: id(SESSION),
-                person: ann,
-                method: Method::Password,
-                device: sealed("bm9uY2UtZGV2aWNl"),
-                address: sealed("bm9uY2UtYWRkcmVzcw"),
-                at: at("2024-11-22T16:00:00.000007Z"),
-            }),
-        ),
-        (
-            "Session/SessionRefreshed.v1",
-            session(SessionEvent::SessionRefreshed {
-                session: id(SESSION),
-                person: ann,
-                generation: 2,
-                key: id(KEY),
-                at: at("2024-11-22T16:30:00Z"),
-            }),
-        ),
-        (
-            "Session/RefreshReuseDetected.v1",
-            session(SessionEvent::RefreshReuseDetected {
-                session: id(SESSION),
-                person: ann,
-                generation: 1,
-                at: at("2024-11-22T16:30:10Z"),
-            }),
-        ),
-        (
-            "Session/SessionRevoked.v1",
-            session(SessionEvent::SessionRevoked {
-                session: id(SESSION),
-                person: ann,
-                why: WhyRevoked::SignedOut,
-                at: at("2024-11-22T16:31:00Z"),
-            }),
-        ),
-        (
-            "Session/SessionRevoked.v1.elsewhere",
-            session(SessionEvent::SessionRevoked {
-                session: id(SESSION),
-                person: ann,
-                why: WhyRevoked::EndedElsewhere,
-                at: at("2024-11-22T16:31:00Z"),
-            }),
-        ),
-        (
-            "User/UserCreated.v1",
-            Event::User(UserEvent::UserCreated {
-                person: ann,
-                nickname: sealed("bm9uY2Utbmljaw"),
-                name: sealed("bm9uY2UtbmFtZQ"),
-            }),
-        ),
-        (
-            "User/InfoEdited.v1",
-            Event::User(UserEvent::InfoEdited { person: ann, nickname: None, name: None, about: None }),
-        ),
-        (
-            "User/InfoEdited.v1.full",
-            Event::User(UserEvent::InfoEdited {
-                person: ann,
-                nickname: Some(sealed("bm9uY2Utbmljaw")),
-                name: Some(sealed("bm9uY2UtbmFtZQ")),
-                about: Some(sealed("bm9uY2UtYWJvdXQ")),
-            }),
-        ),
-        (
-            "User/PhotoChanged.v1",
-            Event::User(UserEvent::PhotoChanged {
-                person: ann,
-                photo_id: id(PHOTO),
-                blob: BLOB.parse().expect("a name"),
-                previous: None,
-                at: at("2024-11-22T16:40:00Z"),
-            }),
-        ),
-        (
-            "User/PhotoChanged.v1.full",
-            Event::User(UserEvent::PhotoChanged {
-                person: ann,
-                photo_id: id(PHOTO),
-                blob: BLOB.parse().expect("a name"),
-                previous: Some(EARLIER_BLOB.parse().expect("a name")),
-                at: at("2024-11-22T16:40:00.000001Z"),
-            }),
-        ),
-        (
-            "User/PhotoRemoved.v1",
-            Event::User(UserEvent::PhotoRemoved {
-                person: ann,
-                photo_id: id(PHOTO),
-                previous: BLOB.parse().expect("a name"),
-                at: at("2024-11-22T16:41:00Z"),
-            }),
-        ),
-        (
-            "Friendship/FriendRequested.v1",
-            friendship(FriendshipEvent::FriendRequested {
-                from: ann,
-                to: bob,
-                at: at("2024-11-22T17:00:00Z"),
-            }),
-        ),
-        (
-            "Friendship/FriendAccepted.v1",
-            friendship(FriendshipEvent::FriendAccepted {
-                by: bob,
-                from: ann,
-                at: at("2024-11-22T17:01:00Z"),
-            }),
-        ),
-        (
-            "Friendship/FriendDeclined.v1",
-            friendship(FriendshipEvent::FriendDeclined {
-                by: bob,
-                from: ann,
-                at: at("2024-11-22T17:01:00Z"),
-            }),
-        ),
-        (
-            "Friendship/FriendRemoved.v1",
-            friendship(FriendshipEvent::FriendRemoved {
-                by: ann,
-                other: bob,
-                at: at("2024-11-22T17:02:00Z"),
-            }),
-        ),
-        (
-            "Friendship/PersonBlocked.v1",
-            friendship(FriendshipEvent::PersonBlocked {
-                by: ann,
-                other: bob,
-                at: at("2024-11-22T17:03:00Z"),
-            }),
-        ),
-        (
-            "Friendship/PersonUnblocked.v1",
-            friendship(FriendshipEvent::PersonUnblocked {
-                by: ann,
-                other: bob,
-                at: at("2024-11-22T17:04:00Z"),
-            }),
-        ),
-        (
-            "Chat/DirectChatCreated.v1",
-            chat(ChatEvent::DirectChatCreated {
-                chat: id(CHAT),
-                by: ann,
-                with: bob,
-                at: at("2024-11-22T17:05:00Z"),
-            }),
-        ),
-        (
-            "Chat/MessageSent.v1",
-            chat(ChatEvent::MessageSent {
-                chat: id(CHAT),
-                author: ann,
-                message_id: id(FIRST_MESSAGE),
-                number: 1,
-                text: sealed("bm9uY2UtdGV4dA"),
-                sent_at: at("2024-11-22T17:06:00.123456Z"),
-                reply_to: None,
-            }),
-        ),
-        (
-            "Chat/MessageSent.v1.full",
-            chat(ChatEvent::MessageSent {
-                chat: id(CHAT),
-                author: bob,
-                message_id: id(SECOND_MESSAGE),
-                number: 2,
-                text: sealed_with('b', "bm9uY2UtYW5zd2Vy"),
-                sent_at: at("2024-11-22T17:06:00.123456Z"),
-                reply_to: Some(1),
-            }),
-        ),
-        (
-            "ReadMarker/ReadUpTo.v1",
-            Event::ReadMarker(ReadMarkerEvent::ReadUpTo {
-                chat: id(CHAT),
-                person: bob,
-                number: 2,
-                at: at("2024-11-22T17:07:00Z"),
-            }),
-        ),
-        (
-            "Chronicle/ChronicleOpened.v1",
-            Event::Chronicle(ChronicleEvent::ChronicleOpened {
-                log_id: id(LOG),
-                format: 1,
-                at: at("2024-11-22T15:59:59.999999Z"),
-            }),
-        ),
-    ]
-}
+use meanings::golden;
 
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
@@ -306,16 +40,15 @@ fn decode(name: &str, payload: &str) -> Result<Event, DecodeError> {
     Event::decode(aggregate_type, event_type, version, payload)
 }
 
-/// Whether `payload` reads as `meant`, and the current version is written as exactly `payload`.
+/// Whether `payload` reads as `meant`, and is written as exactly `payload` still.
 fn agrees(name: &str, payload: &str, meant: &Event) -> Result<(), String> {
     let event = decode(name, payload).map_err(|error| error.to_string())?;
     if event != *meant {
         return Err("it means something else".to_owned());
     }
-    let (aggregate_type, event_type, version, _) = parts(name);
-    let is_current = event_types().contains(&(aggregate_type, event_type, version));
+    // An older version is today's without what was added, and so is written the same.
     let written = event.encode().map_err(|error| error.to_string())?;
-    if is_current && written != payload {
+    if written != payload {
         return Err(format!("it is now written {written}"));
     }
     Ok(())
@@ -362,7 +95,8 @@ fn a_single_changed_byte_in_a_golden_file_is_noticed() {
             for flip in [0x01, 0x20] {
                 let mut bytes = payload.clone().into_bytes();
                 bytes[at] ^= flip;
-                let changed = String::from_utf8(bytes).expect("a golden file is ASCII");
+                // Within a letter that is no ASCII.
+                let Ok(changed) = String::from_utf8(bytes) else { continue };
                 assert!(agrees(name, &changed, &meant).is_err(), "{name}, byte {at}: {changed}");
             }
         }
@@ -439,8 +173,12 @@ fn every_word_of_an_enumeration_stands_in_a_golden_file() {
             for field in fields.keys() {
                 let mut strange = fields.clone();
                 strange.insert(field.clone(), Value::from("no-such-word"));
-                let refusal =
-                    decode(name, &with_fields(event_type, strange)).expect_err("no field takes any word");
+                let refusal = match decode(name, &with_fields(event_type, strange)) {
+                    Err(refusal) => refusal,
+                    // Whether it is one is asked when it is decided.
+                    Ok(_) if field == "emoji" => continue,
+                    Ok(_) => panic!("{name}: {field} takes any word"),
+                };
                 if refusal.to_string().contains("unknown variant") {
                     let words: BTreeSet<String> = of_type
                         .iter()
@@ -460,7 +198,7 @@ fn an_unknown_event_or_version_is_refused_by_name() {
         let payload = payload(name);
         for (kind, event, of_version) in [
             (aggregate_type, event_type, "0"),
-            (aggregate_type, event_type, "2"),
+            (aggregate_type, event_type, "3"),
             (aggregate_type, event_type, "1.0"),
             (aggregate_type, event_type, ""),
             (aggregate_type, "NoSuchEvent", version),
@@ -508,7 +246,16 @@ fn what_is_not_sealed_is_not_written() {
     else {
         panic!("a message is a message")
     };
-    let clear =
-        ChatEvent::MessageSent { chat, author, message_id, number, text: text.into(), sent_at, reply_to };
+    let clear = ChatEvent::MessageSent {
+        chat,
+        author,
+        message_id,
+        number,
+        text: text.into(),
+        sent_at,
+        reply_to,
+        attachments: Vec::new(),
+        forwarded_from: None,
+    };
     assert!(Event::Chat(clear).encode().is_err());
 }

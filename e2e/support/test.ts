@@ -10,6 +10,8 @@ export { expect };
 export interface Options {
   /** Whether everything lies in real servers instead of the embedded engines. */
   onEngines: boolean;
+  /** Whether requests and sign-ins are limited as they are for everybody. */
+  limited: boolean;
 }
 
 interface Fixtures {
@@ -30,6 +32,7 @@ export const SERVER_AWAY = [/net::ERR_CONNECTION_(REFUSED|RESET|CLOSED)/, /net::
 
 export const test = base.extend<Options & Fixtures>({
   onEngines: [false, { option: true }],
+  limited: [false, { option: true }],
 
   engines: async ({ onEngines }, use) => {
     const engines = onEngines ? await Engines.create() : undefined;
@@ -37,8 +40,9 @@ export const test = base.extend<Options & Fixtures>({
     await engines?.remove();
   },
 
-  server: async ({ engines }, use, info) => {
-    const server = await Server.start(engines?.variables);
+  server: async ({ engines, limited }, use, info) => {
+    const limits: Record<string, string> = limited ? { LETOPIS_RATE_LIMIT: 'on' } : {};
+    const server = await Server.start({ ...engines?.variables, ...limits });
     await use(server);
     await server.remove();
     if (info.status !== info.expectedStatus) await info.attach('server.log', { body: server.log });

@@ -9,7 +9,7 @@ import { expect, expectAccessible, expectNoSidewaysScroll, test } from '../suppo
 // A trace fetches pictures again that the page has let go of, which the page's policy forbids.
 test.use({ trace: 'off' });
 
-const photo = (page: Page) => page.getByRole('group', { name: 'Your photo' });
+const photo = (page: Page) => page.getByRole('group', { name: 'Your photo', exact: true });
 const button = (page: Page, name: string | RegExp) => photo(page).getByRole('button', { name, exact: true });
 const alert = (page: Page) => photo(page).getByRole('alert');
 const status = (page: Page) => photo(page).getByRole('status');

@@ -51,6 +51,7 @@ test('what could not be sent is kept over a reload, and goes out once under its 
   const page = await open();
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);
+  await expect(page.getByText('Nothing said yet')).toBeVisible();
 
   const keys: string[] = [];
   page.on('request', (request) => {

@@ -9,6 +9,7 @@ use crate::components::chat_row::chat_name;
 use crate::components::panel::{FailedPanel, Skeleton};
 use crate::components::person_row::person_name;
 use crate::i18n::{Lang, lang, t};
+use crate::invite;
 use crate::live;
 use crate::pages::shell::Shell;
 use crate::pages::sign_in::SignIn;
@@ -78,8 +79,12 @@ impl Root {
     fn enter(self, store: Store) {
         prefs::set_trace(true);
         self.session_ended.set(false);
-        if self.router.peek().is_public() {
-            self.router.replace(Route::Chats(None));
+        // Signing in was on the way to an invitation.
+        let kept = invite::take().filter(|_| self.router.peek() != Route::Invite);
+        match kept {
+            Some(token) => self.router.replace_with_invite(&token),
+            None if self.router.peek().is_public() => self.router.replace(Route::Chats(None)),
+            None => {}
         }
         on_end(move || self.leave(true));
         self.who.set(Who::Somebody(store));
@@ -90,6 +95,9 @@ impl Root {
     pub fn leave(self, session_ended: bool) {
         prefs::set_trace(false);
         self.session_ended.set(session_ended);
+        if self.router.peek() == Route::Invite {
+            invite::keep();
+        }
         if !self.router.peek().is_public() {
             self.router.replace(Route::SignIn);
         }
@@ -174,6 +182,8 @@ fn place_name(store: Store, route: Route) -> Option<String> {
         Route::People(Some(id)) => store.people.with(|people| people.get(&id).map(person_name)),
         Route::People(None) => Some(t("nav.people")),
         Route::Settings => Some(t("nav.settings")),
+        Route::NewGroup => Some(t("new-group.title")),
+        Route::Invite => Some(t("invite.title")),
         _ => Some(t("nav.chats")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use js_sys::{Function, Promise, Reflect};
 use uuid::{Builder, Uuid};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -130,6 +131,17 @@ pub fn focus(id: &str) {
     {
         let _ = element.focus();
     }
+}
+
+/// Puts a text on the clipboard; false where the browser does not let it.
+pub async fn copy(text: &str) -> bool {
+    let clipboard = Reflect::get(&window().navigator(), &"clipboard".into()).unwrap_or_default();
+    let write =
+        Reflect::get(&clipboard, &"writeText".into()).ok().and_then(|it| it.dyn_into::<Function>().ok());
+    let Some(promise) = write.and_then(|write| write.call1(&clipboard, &text.into()).ok()) else {
+        return false;
+    };
+    JsFuture::from(promise.unchecked_into::<Promise>()).await.is_ok()
 }
 
 /// Calls `work` on every `event` of the window for as long as the page lives.

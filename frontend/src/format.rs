@@ -7,7 +7,7 @@ use js_sys::{Array, Date, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::browser::{now, window};
-use crate::i18n::{Lang, lang, t};
+use crate::i18n::{Lang, lang, t, t_with};
 
 const STYLES: usize = 6;
 
@@ -126,6 +126,16 @@ pub fn day(at: Timestamp) -> String {
         _ if date.get_full_year() == this_year() => format(Style::Day, &date),
         _ => format(Style::DayAndYear, &date),
     }
+}
+
+/// Bytes in a few letters.
+pub fn size(bytes: u64) -> String {
+    let (amount, unit) = match bytes {
+        0..1_000 => return t_with("size.bytes", &[("amount", &bytes.to_string())]),
+        1_000..1_000_000 => (bytes as f64 / 1_000.0, "size.kilobytes"),
+        _ => (bytes as f64 / 1_000_000.0, "size.megabytes"),
+    };
+    t_with(unit, &[("amount", &format!("{amount:.1}"))])
 }
 
 /// A number that is the same for two times on the same day where the reader is.

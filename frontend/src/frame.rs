@@ -1,7 +1,7 @@
 //! Live frames, read in one pass. [`ServerFrame`](domain::live::ServerFrame) says what they are; its own reader
 //! first gathers a tree of values, which is slower and costs the download 20 kB.
 
-use domain::live::{ByeReason, Ids, What};
+use domain::live::{ByeReason, Ids, Signal, What};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,6 +15,8 @@ pub enum Frame {
         /// JSON of what changed, as `what` says.
         item: Option<String>,
     },
+    /// A passing sign of life of somebody.
+    Signal(Signal, Ids),
     /// Go on from this position.
     Gap(u64),
     Bye(ByeReason),
@@ -31,6 +33,7 @@ struct Fields<'a> {
     #[serde(borrow)]
     item: Option<&'a RawValue>,
     reason: Option<ByeReason>,
+    signal: Option<Signal>,
 }
 
 impl Frame {
@@ -42,6 +45,9 @@ impl Frame {
                 let item = fields.item.map(|item| item.get().to_owned());
                 Self::Change { position, what, ids: fields.ids.unwrap_or_default(), item }
             }
+            ("signal", ..) => fields
+                .signal
+                .map_or(Self::Other, |signal| Self::Signal(signal, fields.ids.unwrap_or_default())),
             ("gap", Some(position), ..) => Self::Gap(position),
             ("bye", _, _, Some(reason)) => Self::Bye(reason),
             _ => Self::Other,
@@ -52,7 +58,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use domain::ids::ChatId;
-    use domain::live::{ServerFrame, Signal};
+    use domain::live::ServerFrame;
     use uuid::Uuid;
 
     use super::*;
@@ -75,7 +81,7 @@ mod tests {
             (ServerFrame::Gap { position: 4 }, Frame::Gap(4)),
             (ServerFrame::Bye { reason: bye }, Frame::Bye(bye)),
             (ServerFrame::Pong { position: 5 }, Frame::Other),
-            (ServerFrame::Signal { signal: Signal::Typing, ids }, Frame::Other),
+            (ServerFrame::Signal { signal: Signal::Typing, ids }, Frame::Signal(Signal::Typing, ids)),
         ];
         for (sent, understood) in frames {
             let text = serde_json::to_string(&sent).expect("a frame is JSON");

@@ -32,16 +32,32 @@ enum Heard {
     Closed,
 }
 
+thread_local! {
+    /// The connection that is open now.
+    static SOCKET: RefCell<Option<WebSocket>> = const { RefCell::new(None) };
+}
+
+/// Tells the server something passing; without a connection it is not told.
+pub fn say(frame: &ClientFrame) {
+    let text = serde_json::to_string(frame).unwrap_or_default();
+    SOCKET.with_borrow(|socket| {
+        if let Some(socket) = socket.as_ref().filter(|socket| socket.ready_state() == WebSocket::OPEN) {
+            let _ = socket.send_with_str(&text);
+        }
+    });
+}
+
 /// Keeps `store` up to date for as long as the page lives. `after` is the position that the store shows.
 pub fn keep(store: Store, after: u64) {
     let wake = Rc::new(RefCell::new(None::<UnboundedSender<()>>));
-    let current = Rc::new(RefCell::new(None::<WebSocket>));
-    let (ring, old) = (Rc::clone(&wake), Rc::clone(&current));
+    let ring = Rc::clone(&wake);
     on_window("online", move |_| {
         // A socket that outlived the loss may be dead without knowing it.
-        if let Some(socket) = &*old.borrow() {
-            let _ = socket.close();
-        }
+        SOCKET.with_borrow(|socket| {
+            if let Some(socket) = socket {
+                let _ = socket.close();
+            }
+        });
         if let Some(bell) = &*ring.borrow() {
             let _ = bell.unbounded_send(());
         }
@@ -51,7 +67,7 @@ pub fn keep(store: Store, after: u64) {
         let after = Cell::new(after);
         let mut failures = 0_u32;
         loop {
-            let greeted = converse(store, &after, &current).await;
+            let greeted = converse(store, &after).await;
             match greeted {
                 Ended::ForGood => return,
                 Ended::Greeted => failures = 0,
@@ -99,9 +115,9 @@ enum Ended {
 }
 
 /// One connection, from its opening to its end.
-async fn converse(store: Store, after: &Cell<u64>, current: &RefCell<Option<WebSocket>>) -> Ended {
+async fn converse(store: Store, after: &Cell<u64>) -> Ended {
     let Some((socket, mut frames)) = open(after.get()) else { return Ended::Unheard };
-    *current.borrow_mut() = Some(socket.clone());
+    SOCKET.set(Some(socket.clone()));
     let mut greeted = false;
     let mut asked = false;
     loop {
@@ -111,8 +127,7 @@ async fn converse(store: Store, after: &Cell<u64>, current: &RefCell<Option<WebS
             Either::Left((heard, _)) => heard,
             Either::Right(_) if !asked && greeted => {
                 asked = true;
-                let ping = serde_json::to_string(&ClientFrame::Ping {}).unwrap_or_default();
-                let _ = socket.send_with_str(&ping);
+                say(&ClientFrame::Ping {});
                 continue;
             }
             Either::Right(_) => None,
@@ -129,6 +144,7 @@ async fn converse(store: Store, after: &Cell<u64>, current: &RefCell<Option<WebS
                 after.set(after.get().max(position));
                 store.apply(position, what, ids, item.as_deref());
             }
+            Frame::Signal(signal, ids) => store.hear_signal(signal, ids),
             Frame::Gap(position) => {
                 after.set(position);
                 spawn_local(store.refetch());

@@ -12,6 +12,9 @@ pub enum Route {
     SignIn,
     SignUp,
     Chats(Option<ChatId>),
+    NewGroup,
+    /// What an invitation leads to; its token stands behind `#`, and never in the path.
+    Invite,
     People(Option<PersonId>),
     Settings,
     Unknown,
@@ -23,6 +26,8 @@ impl Route {
         let mut parts = path.split('/').filter(|part| !part.is_empty());
         let route = match (parts.next(), parts.next()) {
             (None, _) | (Some("chats"), None) => Self::Chats(None),
+            (Some("chats"), Some("new")) => Self::NewGroup,
+            (Some("invite"), None) => Self::Invite,
             (Some("chats"), Some(id)) => id.parse().map_or(Self::Unknown, |id| Self::Chats(Some(id))),
             (Some("people"), None) => Self::People(None),
             (Some("people"), Some(id)) => id.parse().map_or(Self::Unknown, |id| Self::People(Some(id))),
@@ -40,6 +45,8 @@ impl Route {
             Self::SignUp => "/signup".to_owned(),
             Self::Chats(None) | Self::Unknown => "/chats".to_owned(),
             Self::Chats(Some(id)) => format!("/chats/{id}"),
+            Self::NewGroup => "/chats/new".to_owned(),
+            Self::Invite => "/invite".to_owned(),
             Self::People(None) => "/people".to_owned(),
             Self::People(Some(id)) => format!("/people/{id}"),
             Self::Settings => "/settings".to_owned(),
@@ -93,8 +100,17 @@ impl Router {
 
     /// Goes to `route` in place of where one is.
     pub fn replace(self, route: Route) {
+        self.replace_with(route, &route.path());
+    }
+
+    /// Goes to an invitation in place of where one is.
+    pub fn replace_with_invite(self, token: &str) {
+        self.replace_with(Route::Invite, &format!("{}#{token}", Route::Invite.path()));
+    }
+
+    fn replace_with(self, route: Route, address: &str) {
         if let Ok(history) = window().history() {
-            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&route.path()));
+            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(address));
         }
         self.route.set(route);
     }
@@ -128,7 +144,7 @@ mod tests {
     #[test]
     fn a_path_leads_to_its_route_and_back() {
         let id = "0192f0c1-2345-7000-8000-000000000001";
-        for path in ["/chats", "/people", "/settings", "/signin", "/signup"] {
+        for path in ["/chats", "/chats/new", "/invite", "/people", "/settings", "/signin", "/signup"] {
             assert_eq!(Route::parse(path).path(), path);
         }
         for path in [format!("/chats/{id}"), format!("/people/{id}")] {
@@ -136,7 +152,7 @@ mod tests {
         }
         assert_eq!(Route::parse("/"), Route::Chats(None));
         assert_eq!(Route::parse("/chats/"), Route::Chats(None));
-        for path in ["/chats/7", "/nowhere", "/settings/x", &format!("/chats/{id}/x")] {
+        for path in ["/chats/7", "/nowhere", "/settings/x", "/invite/x", &format!("/chats/{id}/x")] {
             assert_eq!(Route::parse(path), Route::Unknown, "{path}");
         }
     }

@@ -14,7 +14,7 @@ use domain::ids::Pair;
 use domain::personal::{About, Email, Name, Nickname};
 use domain::text::{fold, nickname_key};
 use domain::user::{Photo, UserEvent};
-use domain::views::PersonState;
+use domain::views::{PersonState, Settings};
 use stores::directory::{AccountRow, Change, Directory, NameText, NicknameText, Seen, UserRow};
 
 use crate::projection::{Entry, Opener, Projection, ProjectionError};
@@ -78,6 +78,7 @@ impl DirectoryProjection {
                     about: String::new(),
                     sort_key,
                     photo: None,
+                    settings: Settings::default(),
                     state,
                     position,
                 })
@@ -88,6 +89,9 @@ impl DirectoryProjection {
             }
             UserEvent::PhotoRemoved { person, .. } => {
                 Change::Photo { user_id: *person, photo: None, position }
+            }
+            UserEvent::SettingsChanged { person, settings, .. } => {
+                Change::Settings { user_id: *person, settings: *settings, position }
             }
             UserEvent::InfoEdited { person, nickname, name, about } => {
                 let nickname = nickname.as_ref().map(|it| self.opener.open(entry, "nickname", it));
@@ -152,7 +156,7 @@ impl Projection for DirectoryProjection {
     type Model = dyn Directory;
 
     const NAME: &'static str = "directory";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
     const READS: &'static [Kind] = &[Kind::Account, Kind::User, Kind::Friendship];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {
@@ -163,7 +167,11 @@ impl Projection for DirectoryProjection {
                 Event::Account(event) => changes.extend(self.account(entry, event)?),
                 Event::User(event) => changes.push(self.user(entry, event)?),
                 Event::Friendship(event) => changes.extend(link(entry, event, &mut links)?),
-                Event::Session(_) | Event::Chat(_) | Event::ReadMarker(_) | Event::Chronicle(_) => {}
+                Event::Session(_)
+                | Event::Chat(_)
+                | Event::Message(_)
+                | Event::ReadMarker(_)
+                | Event::Chronicle(_) => {}
             }
         }
         Ok(changes)

@@ -4,6 +4,8 @@
 //! which rows an event changes ([`projection::Projection`]). A new one is its file and one line in
 //! [`start`]: docs/projections.md shows it. [`desk`] is where they are looked at and asked.
 
+pub mod attachments;
+mod audience;
 mod carrier;
 pub mod desk;
 pub mod directory;

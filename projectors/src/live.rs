@@ -10,22 +10,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chronicle::log::{Head, Log, LogError};
 use domain::aggregate::{Event, Kind};
-use domain::chat::ChatEvent;
-use domain::ids::{ChatId, Pair, PersonId};
+use domain::ids::{Pair, PersonId};
 use domain::live::{Ids, What};
-use domain::read_marker::ReadMarkerEvent;
 use domain::session::SessionEvent;
 use domain::user::UserEvent;
-use moka::sync::Cache;
 use stores::directory::Directory;
 use stores::live::{Live, Notice, Outlet};
-use stores::timeline::Timeline;
 use stores::{
     Asked, Batch, Checkpoint, Generation, Held, Lease, Port, Progress, ReadModel, Shelf, StoreError,
 };
 use uuid::Uuid;
 
 use crate::Context;
+use crate::audience::Audience;
 use crate::projection::{Entry, Projection, ProjectionError};
 
 /// For so long a notice waits for its rows. Longer, and the projection they come from is in
@@ -33,15 +30,10 @@ use crate::projection::{Entry, Projection, ProjectionError};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Farther behind the log's head than so many events, nobody publishes what was missed.
 const NEAR: u64 = 1_000;
-/// Chats whose members are remembered.
-const REMEMBERED: u64 = 10_000;
-
 pub struct LiveProjection {
     progress: Progress,
     directory: Port<dyn Directory>,
-    timeline: Port<dyn Timeline>,
-    /// Who is in a chat. Only the chat's own events change that, and they pass here in order.
-    members: Cache<ChatId, Arc<[PersonId]>>,
+    audience: Audience,
     /// Projections that were waited for in vain, and what they showed: as long as they show that,
     /// nobody waits for them again.
     stuck: Mutex<HashMap<&'static str, u64>>,
@@ -52,8 +44,7 @@ impl LiveProjection {
         Self {
             progress: context.stores.progress.clone(),
             directory: context.stores.directory.clone(),
-            timeline: context.stores.timeline.clone(),
-            members: Cache::new(REMEMBERED),
+            audience: Audience::new(context.stores.timeline.clone()),
             stuck: Mutex::default(),
         }
     }
@@ -63,7 +54,7 @@ impl LiveProjection {
         let mut needed: HashMap<&'static str, u64> = HashMap::new();
         for entry in batch {
             let shows = match &entry.event {
-                Event::Chat(_) | Event::ReadMarker(_) => "timeline",
+                Event::Chat(_) | Event::Message(_) | Event::ReadMarker(_) => "timeline",
                 Event::User(_) | Event::Friendship(_) => "directory",
                 Event::Session(_) => "sessions",
                 Event::Account(_) | Event::Chronicle(_) => continue,
@@ -90,19 +81,6 @@ impl LiveProjection {
 
     fn stuck(&self) -> MutexGuard<'_, HashMap<&'static str, u64>> {
         self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Who is in a chat, by rows that are `shown` or by older ones: those are not remembered.
-    async fn members_of(&self, chat: ChatId, shown: bool) -> Result<Vec<PersonId>, ProjectionError> {
-        if let Some(known) = self.members.get(&chat) {
-            return Ok(known.to_vec());
-        }
-        let members = self.timeline.serving().members(chat).await?;
-        let members: Vec<PersonId> = members.into_iter().map(|member| member.person).collect();
-        if shown && !members.is_empty() {
-            self.members.insert(chat, members.as_slice().into());
-        }
-        Ok(members)
     }
 
     /// Those of the two who may notice what happened at `position`.
@@ -134,7 +112,7 @@ impl LiveProjection {
     }
 }
 
-fn notice(entry: &Entry, what: What, ids: Ids, to: Vec<PersonId>) -> Notice {
+pub(crate) fn notice(entry: &Entry, what: What, ids: Ids, to: Vec<PersonId>) -> Notice {
     Notice { position: entry.position, what, ids, to }
 }
 
@@ -156,36 +134,16 @@ impl Projection for LiveProjection {
     const NAME: &'static str = "live";
     const CODE_VERSION: u32 = 1;
     const READS: &'static [Kind] =
-        &[Kind::Chat, Kind::ReadMarker, Kind::Friendship, Kind::User, Kind::Session];
+        &[Kind::Chat, Kind::Message, Kind::ReadMarker, Kind::Friendship, Kind::User, Kind::Session];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Notice>, ProjectionError> {
         let shown = self.rows_are_shown(batch).await;
         let mut notices = Vec::new();
         for entry in batch {
             match &entry.event {
-                Event::Chat(ChatEvent::DirectChatCreated { chat, by, with, .. }) => {
-                    let ids = Ids { chat_id: Some(*chat), ..Ids::default() };
-                    self.members.insert(*chat, [*by, *with].into());
-                    notices.push(notice(entry, What::Chat, ids, vec![*by, *with]));
-                }
-                Event::Chat(ChatEvent::MessageSent { chat, author, number, .. }) => {
-                    let ids = Ids {
-                        chat_id: Some(*chat),
-                        user_id: Some(*author),
-                        number: Some(*number),
-                        ..Ids::default()
-                    };
-                    notices.push(notice(entry, What::Message, ids, self.members_of(*chat, shown).await?));
-                }
-                Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat, person, number, .. }) => {
-                    let ids = Ids {
-                        chat_id: Some(*chat),
-                        user_id: Some(*person),
-                        number: Some(*number),
-                        ..Ids::default()
-                    };
-                    notices.push(notice(entry, What::Read, ids, self.members_of(*chat, shown).await?));
-                }
+                Event::Chat(event) => notices.extend(self.audience.of_chat(entry, event, shown).await?),
+                Event::Message(event) => notices.extend(self.audience.of_message(entry, event, shown).await?),
+                Event::ReadMarker(event) => notices.push(self.audience.of_marker(entry, event, shown).await?),
                 Event::Friendship(_) => notices.extend(self.noticed(entry).await?),
                 Event::User(event) => notices.extend(self.user(entry, event).await?),
                 Event::Session(event) => notices.extend(session(entry, event)),

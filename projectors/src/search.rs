@@ -50,9 +50,9 @@ impl SearchProjection {
             UserEvent::InfoEdited { person, nickname, name, .. } => {
                 (person, nickname.as_ref(), name.as_ref())
             }
-            UserEvent::PhotoChanged { person, .. } | UserEvent::PhotoRemoved { person, .. } => {
-                (person, None, None)
-            }
+            UserEvent::PhotoChanged { person, .. }
+            | UserEvent::PhotoRemoved { person, .. }
+            | UserEvent::SettingsChanged { person, .. } => (person, None, None),
         };
         let nickname = match nickname {
             Some(sealed) => self
@@ -85,7 +85,8 @@ impl Projection for SearchProjection {
         let mut changes = Vec::new();
         for entry in batch {
             let Event::User(event) = &entry.event else { continue };
-            if matches!(event, UserEvent::PhotoChanged { .. } | UserEvent::PhotoRemoved { .. }) {
+            // Whether somebody is shown is asked when they are found.
+            if !matches!(event, UserEvent::UserCreated { .. } | UserEvent::InfoEdited { .. }) {
                 continue;
             }
             let known = held.get(&event.person());

@@ -2,7 +2,8 @@
 //! deletion that was cut short.
 //!
 //! Nothing is deleted on doubt: not before it is old enough for any command to have ended, and not
-//! unless the directory shows this very log, the whole of it, by today's code, and has nothing parked.
+//! unless the directory and the timeline show this very log, the whole of it, by today's code, and have
+//! nothing parked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use domain::ids::BlobId;
 use metrics::counter;
 use stores::blobs::Blobs;
 use stores::directory::Directory;
-use stores::{Checkpoint, Port};
+use stores::timeline::Timeline;
+use stores::{Checkpoint, Port, ReadModel};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::directory::DirectoryProjection;
 use crate::projection::Projection;
+use crate::timeline::TimelineProjection;
 
 /// For the directory to show what the log has.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +33,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Sweep {
     pub blobs: Arc<dyn Blobs>,
     pub directory: Port<dyn Directory>,
+    pub timeline: Port<dyn Timeline>,
     pub log: Arc<dyn Log>,
     pub log_id: Uuid,
     pub clock: Arc<dyn Clock>,
@@ -82,40 +86,56 @@ impl Sweep {
         }
     }
 
-    /// Those that no event names, by a directory that shows every event there is now.
+    /// Those that no event names, by a directory and a timeline that show every event there is now.
     async fn unnamed(&self, blobs: impl Iterator<Item = BlobId>) -> Result<BTreeSet<BlobId>, String> {
         let head = self.log.head().await.map_err(said)?.position;
-        let directory = self.directory.serving();
-        let shown = async {
-            loop {
-                if let Some(shown) = directory.checkpoint().await.map_err(said)?
-                    && shown.position >= head
-                {
-                    return self.check_history(&shown).await;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, shown).await.map_err(|_| "the directory is behind".to_owned())??;
-        if !directory.parked().await.map_err(said)?.is_empty() {
-            return Err("the directory has parked streams: see letopis projections status".to_owned());
-        }
+        let (directory, timeline) = (self.directory.serving(), self.timeline.serving());
+        self.shows_all(&*directory, head, DirectoryProjection::NAME, DirectoryProjection::CODE_VERSION)
+            .await?;
+        self.shows_all(&*timeline, head, TimelineProjection::NAME, TimelineProjection::CODE_VERSION).await?;
         let mut unnamed: BTreeSet<BlobId> = blobs.collect();
         let asked: Vec<BlobId> = unnamed.iter().copied().collect();
-        for named in directory.photos_in(&asked).await.map_err(said)? {
-            unnamed.remove(&named);
+        let photos = directory.photos_in(&asked).await.map_err(said)?;
+        let carried = timeline.carried(&asked).await.map_err(said)?;
+        for named in photos.iter().chain(&carried) {
+            unnamed.remove(named);
         }
         Ok(unnamed)
     }
 
+    /// Waits until `rows` show the log up to `head`, the whole of it.
+    async fn shows_all<M: ReadModel + ?Sized>(
+        &self,
+        rows: &M,
+        head: u64,
+        name: &str,
+        code_version: u32,
+    ) -> Result<(), String> {
+        let shown = async {
+            loop {
+                if let Some(shown) = rows.checkpoint().await.map_err(said)?
+                    && shown.position >= head
+                {
+                    return self.check_history(&shown, name, code_version).await;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, shown).await.map_err(|_| format!("the {name} is behind"))??;
+        if !rows.parked().await.map_err(said)?.is_empty() {
+            return Err(format!("the {name} has parked streams: see letopis projections status"));
+        }
+        Ok(())
+    }
+
     /// Rows of another log, or of another history of this one, know nothing of what is named here.
-    async fn check_history(&self, shown: &Checkpoint) -> Result<(), String> {
+    async fn check_history(&self, shown: &Checkpoint, name: &str, code_version: u32) -> Result<(), String> {
         let before = shown.position.saturating_sub(1);
         let there = self.log.read(before, 1).await.map_err(said)?.first().map(|event| event.event_id);
         let is_ours = shown.log_id == self.log_id
-            && shown.code_version == DirectoryProjection::CODE_VERSION
+            && shown.code_version == code_version
             && (shown.position == 0 || (there.is_some() && there == shown.event_id));
-        if is_ours { Ok(()) } else { Err("the directory is of another log, history or version".to_owned()) }
+        if is_ours { Ok(()) } else { Err(format!("the {name} is of another log, history or version")) }
     }
 }
 

@@ -19,11 +19,15 @@ mod state;
 mod views;
 
 pub use refusal::Refusal;
-pub use state::{Head, QueryState, Standing};
+pub use state::{Head, Invitations, Means, QueryState, Standing};
 
-/// Serves `/query/v1/…` and `/query/openapi.json`. Expects `domain::caller::Client` in every
-/// request's extensions and `domain::caller::Caller` in those of signed-in people.
-pub fn router(state: QueryState) -> Router {
+/// The OpenAPI document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::complete(routes().split_for_parts().1)
+}
+
+/// Every query, with its description.
+fn routes() -> OpenApiRouter<QueryState> {
     let v1 = OpenApiRouter::new()
         .routes(routes!(endpoints::me::me))
         .routes(routes!(endpoints::sessions::sessions))
@@ -33,10 +37,20 @@ pub fn router(state: QueryState) -> Router {
         .routes(routes!(endpoints::friends::friends))
         .routes(routes!(endpoints::get_chats::get_chats))
         .routes(routes!(endpoints::chat::chat))
+        .routes(routes!(endpoints::members::members))
+        .routes(routes!(endpoints::invites::invites))
+        .routes(routes!(endpoints::invite::invite))
         .routes(routes!(endpoints::get::get))
+        .routes(routes!(endpoints::versions::versions))
+        .routes(routes!(endpoints::blob::blob))
         .routes(routes!(endpoints::live::live));
-    let (queries, api) =
-        OpenApiRouter::with_openapi(openapi::frame()).nest("/query/v1", v1).split_for_parts();
+    OpenApiRouter::with_openapi(openapi::frame()).nest("/query/v1", v1)
+}
+
+/// Serves `/query/v1/…` and `/query/openapi.json`. Expects `domain::caller::Client` in every
+/// request's extensions and `domain::caller::Caller` in those of signed-in people.
+pub fn router(state: QueryState) -> Router {
+    let (queries, api) = routes().split_for_parts();
     let api = openapi::complete(api);
     queries
         .route("/query/openapi.json", axum::routing::get(|| async move { axum::Json(api) }))

@@ -11,6 +11,7 @@ const COMMON: &[(&str, &str)] = &[
     ("401", "unauthenticated or session-ended"),
     ("403", "cross-site"),
     ("405", "method-not-allowed"),
+    ("429", "too-many-requests; see Retry-After"),
     ("500", "internal"),
     ("503", "unavailable; see Retry-After"),
 ];
@@ -23,7 +24,7 @@ const COMMON: &[(&str, &str)] = &[
                        header `X-Letopis-Position` a query waits up to five seconds until it shows that much. Refusals \
                        are `application/problem+json`.",
     ),
-    components(schemas(Problem, domain::ids::PhotoId)),
+    components(schemas(Problem, domain::ids::PhotoId, domain::ids::BlobId)),
     security(("bearer" = []), ("cookie" = [])),
 )]
 struct Frame;

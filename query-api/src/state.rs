@@ -6,11 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chronicle::keys::Keyring;
 use chronicle::log::{Log, LogError};
-use domain::Problem;
 use domain::caller::Caller;
+use domain::chat::Chat;
+use domain::ids::{BlobId, ChatId, InviteId};
 use domain::problem::Kind;
+use domain::{Problem, Timestamp};
 use stores::Stores;
-use stores::blobs::Blobs;
+use stores::blobs::{Blobs, Pictures};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -52,14 +54,51 @@ pub trait Standing: Send + Sync {
     async fn check(&self, caller: &Caller) -> Result<(), Problem>;
 }
 
+/// Port: what no read model has, and the write side says at once: who may come into a group, and whether
+/// an upload was sent.
+#[async_trait]
+pub trait Invitations: Send + Sync {
+    /// A chat as its stream adds up to.
+    ///
+    /// # Errors
+    /// `unavailable`; so with the others.
+    async fn chat(&self, chat_id: ChatId) -> Result<Chat, Problem>;
+
+    /// Which invitation the secret `token` opens, or opened once.
+    async fn find(&self, token: &str) -> Result<Option<(ChatId, InviteId)>, Problem>;
+
+    /// Whether a message carries a blob, or carried it until it was deleted.
+    async fn was_sent(&self, blob: BlobId) -> Result<bool, Problem>;
+
+    /// The clock that ends them.
+    fn now(&self) -> Timestamp;
+}
+
+/// What the queries are given.
+pub struct Means {
+    pub stores: Stores,
+    pub keyring: Keyring,
+    pub blobs: Arc<dyn Blobs>,
+    pub pictures: Pictures,
+    pub head: Arc<dyn Head>,
+    pub standing: Arc<dyn Standing>,
+    pub invitations: Arc<dyn Invitations>,
+    /// What a browser on the app's own pages sends as `Origin`.
+    pub public_origin: String,
+    /// Closes the open sockets.
+    pub shutdown: CancellationToken,
+}
+
 /// The state of the query router. Cheap to clone.
 #[derive(Clone)]
 pub struct QueryState {
     pub(crate) stores: Stores,
     pub(crate) keyring: Keyring,
     pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) pictures: Pictures,
     pub(crate) head: Arc<dyn Head>,
     pub(crate) standing: Arc<dyn Standing>,
+    pub(crate) invitations: Arc<dyn Invitations>,
     /// The origin of LETOPIS_PUBLIC_URL, as browsers write it.
     pub(crate) public_origin: Arc<str>,
     pub(crate) shutdown: CancellationToken,
@@ -69,25 +108,18 @@ pub struct QueryState {
 }
 
 impl QueryState {
-    /// `shutdown` closes the open sockets; `public_origin` is what a browser on the app's own pages
-    /// sends as `Origin`.
-    pub fn new(
-        stores: Stores,
-        keyring: Keyring,
-        blobs: Arc<dyn Blobs>,
-        head: Arc<dyn Head>,
-        standing: Arc<dyn Standing>,
-        public_origin: &str,
-        shutdown: CancellationToken,
-    ) -> Self {
-        let public_origin = public_origin.into();
+    pub fn new(means: Means) -> Self {
+        let Means { stores, keyring, blobs, pictures, head, standing, invitations, public_origin, shutdown } =
+            means;
         Self {
             stores,
             keyring,
             blobs,
+            pictures,
             head,
             standing,
-            public_origin,
+            invitations,
+            public_origin: public_origin.into(),
             shutdown,
             sockets: Sockets::default(),
             opening: Arc::new(Semaphore::new(OPENING)),

@@ -4,6 +4,7 @@ pub mod doctor;
 mod inspect;
 pub mod log;
 mod offline;
+pub mod openapi;
 mod out;
 pub mod projections;
 
@@ -44,6 +45,12 @@ pub enum Projections {
         /// One stream, as `Chat/<id>`; all if not named.
         stream: Option<String>,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Api {
+    Command,
+    Query,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

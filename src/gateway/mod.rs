@@ -3,7 +3,7 @@
 //! From the outside in: a request id and a span ([`gate`]); a panic or a rejection of the
 //! framework's becomes a problem ([`rejections`]); who sent it ([`client`]); whether the app's own
 //! pages sent it ([`csrf`]); whose credentials it carries and whether that session lives
-//! ([`credentials`], [`standing`]). Handlers find `domain::caller::Client` in every request's
+//! ([`credentials`], [`standing`]); on the way, how often it has asked ([`limits`]). Handlers find `domain::caller::Client` in every request's
 //! extensions, beside `domain::caller::RequestId`, and
 //! `domain::caller::Caller` in those that are signed in.
 //!
@@ -35,6 +35,7 @@ pub mod client;
 pub mod credentials;
 pub mod csrf;
 pub mod jwks;
+pub mod limits;
 pub mod origin;
 pub mod pages;
 pub mod ports;
@@ -59,6 +60,8 @@ pub struct Gateway {
     pub public: PublicUrl,
     /// LETOPIS_TRUSTED_PROXIES.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// None with `LETOPIS_RATE_LIMIT=off`.
+    pub limits: Option<Arc<limits::Limits>>,
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Makes a request's id.
     pub request_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
@@ -159,6 +162,11 @@ async fn examine(gateway: &Gateway, request: &mut Request) -> Result<(), Problem
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let client = client::client(request.headers(), peer, &gateway.trusted_proxies, &gateway.public);
     let secure = client.secure;
+    if let Some(limits) = &gateway.limits
+        && credentials::is_api(request.uri().path())
+    {
+        limits.network(&client)?;
+    }
     request.extensions_mut().insert(client);
 
     let path = request.uri().path();
@@ -174,6 +182,9 @@ async fn examine(gateway: &Gateway, request: &mut Request) -> Result<(), Problem
         return Ok(());
     };
     let caller = gateway.credentials.resolve(&carried, (gateway.now)())?;
+    if let Some(limits) = &gateway.limits {
+        limits.person(caller.person, path)?;
+    }
     gateway.standing.check(&caller, (gateway.now)()).await?;
     request.extensions_mut().insert(caller);
     Ok(())

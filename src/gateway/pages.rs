@@ -4,16 +4,40 @@ use std::fmt::Write;
 
 use axum::Router;
 use axum::extract::Path;
+use axum::http::HeaderName;
 use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use domain::problem::Kind;
+use utoipa_swagger_ui::{Config, SwaggerUi, Url};
 
 use super::rejections;
 
-/// `/docs/problems` and `/docs/problems/{slug}`.
+/// `/docs/problems` and `/docs/problems/{slug}`, and at `/docs` both APIs to browse.
 pub fn pages() -> Router {
-    Router::new().route("/docs/problems", get(list)).route("/docs/problems/{slug}", get(one))
+    Router::new()
+        .route("/docs/problems", get(list))
+        .route("/docs/problems/{slug}", get(one))
+        .merge(browser().layer(map_response(|response: Response| async { (DOCS_POLICY, response) })))
+}
+
+/// What the documents' browser needs: its own files, pictures that its style sheet holds, and the one
+/// inline style that it has (of an invisible drawing).
+const DOCS_POLICY: [(HeaderName, &str); 1] = [(
+    CONTENT_SECURITY_POLICY,
+    "default-src 'none'; script-src 'self'; \
+     style-src 'self' 'unsafe-hashes' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; img-src 'self' data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+)];
+
+/// Reads the documents where they are served.
+fn browser() -> Router {
+    let documents =
+        [Url::new("Commands", "/command/openapi.json"), Url::new("Queries", "/query/openapi.json")];
+    // Nothing is sent to a validator elsewhere.
+    let config = Config::new(documents).validator_url("none").deep_linking(true);
+    SwaggerUi::new("/docs").config(config).into()
 }
 
 async fn list() -> impl IntoResponse {
@@ -113,6 +137,10 @@ fn words(kind: Kind) -> (&'static str, &'static str) {
         Kind::UserExists => {
             ("This account has a nickname and a name already.", "Change them with <code>edit_info</code>.")
         }
+        Kind::MessageDeleted => (
+            "The message was deleted, by its author or by a moderator. It takes neither edits nor reactions any more, and cannot be passed on.",
+            "Show it as deleted; <code>get</code> says by whom.",
+        ),
         Kind::NoSuchRequest => (
             "There is no pending friend request from this person; it was answered or withdrawn.",
             "Fetch the list of requests anew.",

@@ -7,7 +7,8 @@ use chronicle::Executor;
 use chronicle::log::Head;
 use chronicle::tokens::Tokens;
 use domain::caller::Caller;
-use domain::ids::SessionId;
+use domain::chat::Chat;
+use domain::ids::{BlobId, ChatId, InviteId, SessionId, read_invite_owner};
 use domain::session::Session;
 use domain::{Problem, Timestamp};
 use stores::sessions::{SessionState, Sessions};
@@ -84,5 +85,24 @@ pub struct SocketStanding {
 impl query_api::Standing for SocketStanding {
     async fn check(&self, caller: &Caller) -> Result<(), Problem> {
         self.standing.check(caller, (self.now)()).await
+    }
+}
+
+/// Invitations as the log has them.
+pub struct Invitations(pub Executor);
+
+#[async_trait]
+impl query_api::Invitations for Invitations {
+    async fn chat(&self, chat_id: ChatId) -> Result<Chat, Problem> {
+        self.0.state::<Chat>(chat_id).await
+    }
+    async fn find(&self, token: &str) -> Result<Option<(ChatId, InviteId)>, Problem> {
+        Ok(self.0.claim("invite/1", token).await?.as_deref().and_then(read_invite_owner))
+    }
+    async fn was_sent(&self, blob: BlobId) -> Result<bool, Problem> {
+        Ok(self.0.claim("blob/1", &blob.to_string()).await?.is_some())
+    }
+    fn now(&self) -> Timestamp {
+        self.0.clock().now()
     }
 }

@@ -84,6 +84,7 @@ fn app() -> Router {
         standing: Arc::new(Standing::new(Engine, Engine)),
         public: PublicUrl::parse("https://letopis.example").expect("a url"),
         trusted_proxies: Arc::new([]),
+        limits: None,
         now: Arc::new(|| Timestamp(1)),
         request_id: Arc::new(move || {
             let mut last = ids.lock().expect("not poisoned");

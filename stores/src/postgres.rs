@@ -463,7 +463,7 @@ fn silent(after: Duration) -> StoreError {
     StoreError::Engine { engine: ENGINE, message: format!("no answer within {} s", after.as_secs()) }
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> StoreError {
+pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unreadable { engine: ENGINE, message: error.to_string() }
 }
 

@@ -28,7 +28,7 @@ async fn the_log_is_synced_before_an_answer_and_a_key_before_what_it_seals() {
     let mut keys: Vec<Uuid> = Vec::new();
     for count in 0..10 {
         let key = new_key();
-        let send = Send { chat_id, text: format!("message {count}"), reply_to: None };
+        let send = Send::text(chat_id, format!("message {count}"));
         let sent: Sent = ann.on(&api).command("send", Some(key), &send).await.ok();
         assert_eq!(sent.message_id.0, key);
         keys.push(key);

@@ -119,13 +119,7 @@ async fn every_refusal_is_a_problem_whose_type_is_served() {
     for path in [format!("/query/v1/chats/{chat_id}"), format!("/query/v1/chats/{chat_id}/messages")] {
         expect(by_cyd.get(&path).await, 404, "not-found");
     }
-    let absent = by_cyd
-        .command(
-            "send",
-            Some(new_key()),
-            &Send { chat_id: ann.id.0.into(), text: "x".into(), reply_to: None },
-        )
-        .await;
+    let absent = by_cyd.command("send", Some(new_key()), &Send::text(ann.id.0.into(), "x")).await;
     let absent = expect(absent, 404, "not-found");
     let foreign = expect(by_cyd.command("send", Some(new_key()), &hello).await, 404, "not-found");
     assert_eq!(
@@ -136,7 +130,7 @@ async fn every_refusal_is_a_problem_whose_type_is_served() {
     let read = serde_json::json!({ "chat_id": chat_id, "number": 1 });
     expect(by_cyd.command("mark_read", Some(new_key()), &read).await, 404, "not-found");
     expect(
-        by_cyd.command("create_chat", Some(new_key()), &CreateChat { user_id: ann.id }).await,
+        by_cyd.command("create_chat", Some(new_key()), &CreateChat::direct(ann.id)).await,
         403,
         "not-permitted",
     );
@@ -178,7 +172,7 @@ async fn every_refusal_is_a_problem_whose_type_is_served() {
     expect(send(from_elsewhere).await, 403, "cross-site");
 
     // Rules, with the field, the code and the limit.
-    let too_long = Send { chat_id, text: "ё".repeat(4_001), reply_to: None };
+    let too_long = Send::text(chat_id, "ё".repeat(4_001));
     let invalid = expect(by_ann.command("send", Some(new_key()), &too_long).await, 422, "invalid");
     let error = &invalid.errors[0];
     assert_eq!((&*error.pointer, &*error.code, &error.params["max"]), ("/text", "too-long", &4_000.into()));

@@ -72,7 +72,7 @@ impl Circle {
     /// # Errors
     /// If no answer comes.
     pub async fn send(&self, api: &Api, attempt: &Attempt) -> reqwest::Result<Answer> {
-        let body = Send { chat_id: attempt.chat_id, text: attempt.text.clone(), reply_to: None };
+        let body = Send::text(attempt.chat_id, attempt.text.clone());
         self.people[attempt.author].on(api).try_command("send", Some(attempt.key), &body).await
     }
 

@@ -118,7 +118,7 @@ async fn the_page_moves_by_what_was_done_and_names_nobody() {
     for text in ["one", "two"] {
         ann.say(&api, chat_id, text).await;
     }
-    let (key, third) = (new_key(), Send { chat_id, text: "three".to_owned(), reply_to: None });
+    let (key, third) = (new_key(), Send::text(chat_id, "three"));
     let first = ann.on(&api).command("send", Some(key), &third).await.ok::<Done>();
     assert_eq!(ann.on(&api).command("send", Some(key), &third).await.ok::<Done>(), first);
     ann.on(&api)

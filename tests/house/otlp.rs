@@ -87,7 +87,7 @@ async fn a_request_is_a_span_of_its_callers_trace_and_says_nothing_personal() {
     let bob = Person::register(&api, "bob").await;
     ann.befriend(&api, &bob).await;
     let chat_id = ann.chat_with(&api, &bob).await;
-    let send = Send { chat_id, text: canary("text"), reply_to: None };
+    let send = Send::text(chat_id, canary("text"));
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let request = ann.on(&api).request("POST", "/command/v1/send").json(&send);
     let request = request

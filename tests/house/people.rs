@@ -64,15 +64,15 @@ impl Person {
 
     /// Opens the direct chat with a friend.
     pub async fn chat_with(&self, api: &Api, other: &Self) -> ChatId {
-        self.on(api).done::<ChatCreated>("create_chat", &CreateChat { user_id: other.id }).await.chat_id
+        self.on(api).done::<ChatCreated>("create_chat", &CreateChat::direct(other.id)).await.chat_id
     }
 
     pub async fn say(&self, api: &Api, chat_id: ChatId, text: &str) -> Sent {
-        self.on(api).done("send", &Send { chat_id, text: text.to_owned(), reply_to: None }).await
+        self.on(api).done("send", &Send::text(chat_id, text)).await
     }
 
     pub async fn answer(&self, api: &Api, chat_id: ChatId, reply_to: u64, text: &str) -> Sent {
-        let send = Send { chat_id, text: text.to_owned(), reply_to: Some(reply_to) };
+        let send = Send { reply_to: Some(reply_to), ..Send::text(chat_id, text) };
         self.on(api).done("send", &send).await
     }
 

@@ -36,7 +36,7 @@ pub async fn photo(api: &Api, who: &Person, id: &str, query: &str, after: u64) -
     Answer::of(request.header("X-Letopis-Position", after)).await.expect("it answers")
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("an entry").path();

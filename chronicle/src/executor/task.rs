@@ -245,8 +245,8 @@ impl Task {
         let mut batch = Batch { probes: proposal.probes.clone(), ..Batch::default() };
         for (position, draft) in (fence.position + 1..).zip(&proposal.events) {
             let write = &draft.event;
-            if let Some((person, chat)) = write.membership() {
-                batch.memberships.extend(person.map(|person| Membership {
+            if let Some((newcomers, chat)) = write.membership() {
+                batch.memberships.extend(newcomers.into_iter().map(|person| Membership {
                     person,
                     chat: chat.clone(),
                     position,

@@ -19,9 +19,10 @@ pub(super) const CLAIMS: &str = "claims";
 pub(super) const REQUESTS: &str = "requests";
 pub(super) const REFRESH: &str = "refresh";
 pub(super) const CURSORS: &str = "cursors";
+pub(super) const INVITES: &str = "invites";
 pub(super) const SIGNING: &str = "signing";
 /// What every store holds; one that lacks a later addition gets it when it is opened.
-const SECRETS: [&str; 5] = [CLAIMS, REQUESTS, REFRESH, CURSORS, SIGNING];
+const SECRETS: [&str; 6] = [CLAIMS, REQUESTS, REFRESH, CURSORS, INVITES, SIGNING];
 
 /// Why a key store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +208,7 @@ impl Keyring {
             requests: newest(REQUESTS),
             refresh: newest(REFRESH),
             cursors: newest(CURSORS),
+            invites: newest(INVITES),
         };
         let signing = RwLock::new(secrets.remove(SIGNING).unwrap_or_default());
         let (cache, changing) = (RwLock::default(), Mutex::default());

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::ids::SessionId;
+use domain::ids::{InviteId, SessionId};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -14,6 +14,7 @@ pub(super) struct MacKeys {
     pub requests: Key,
     pub refresh: Key,
     pub cursors: Key,
+    pub invites: Key,
 }
 
 pub(super) fn base64(bytes: &[u8]) -> String {
@@ -55,6 +56,13 @@ impl Keyring {
     /// Whether `tag` authenticates `cursor`, in constant time.
     pub fn is_cursor_mac(&self, cursor: &[u8], tag: &[u8]) -> bool {
         keyed(&self.0.macs.cursors, cursor).verify_slice(tag).is_ok()
+    }
+
+    /// The secret of an invitation, always the same: 256 bits, `i1.<base64url(HMAC)>`. Nobody stores it; a
+    /// claim under its keyed hash leads back to the invitation.
+    pub fn invite_token(&self, invite: InviteId) -> String {
+        let data = lines(&["letopis-invite/1", &invite.to_string()]);
+        format!("i1.{}", base64(&mac(&self.0.macs.invites, &data)))
     }
 
     /// The refresh token of a session's generation, always the same:

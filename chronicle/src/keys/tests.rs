@@ -237,7 +237,9 @@ fn no_key_lies_in_the_file_in_the_clear() {
     secret.push(f.keys.newest(&subject_of(ann())).expect("loads").expect("there").key.to_vec());
     secret.extend(f.keys.signing_seeds().iter().map(|seed| seed.to_vec()));
     let macs = &f.keys.0.macs;
-    secret.extend([&macs.claims, &macs.requests, &macs.refresh, &macs.cursors].map(|key| key.to_vec()));
+    secret.extend(
+        [&macs.claims, &macs.requests, &macs.refresh, &macs.cursors, &macs.invites].map(|key| key.to_vec()),
+    );
     let mut files = 0;
     for entry in std::fs::read_dir(f.folder()).expect("the folder") {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");

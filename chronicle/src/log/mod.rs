@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::aggregate::{DecodeError, Event, Kind, StreamId};
-use domain::ids::{EventId, PersonId};
+use domain::ids::{ChatId, EventId, PersonId};
 use domain::personal::Personals;
 use tokio::sync::watch;
 
@@ -173,6 +173,15 @@ pub trait Log: Send + Sync + fmt::Debug {
 
     /// The owner of a claim, and the head that was there when it was read.
     async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError>;
+
+    /// Chats that both have ever come into, direct ones included, the earliest first; at most `limit`.
+    /// Whether they are in them still, their streams say.
+    async fn common_chats(
+        &self,
+        one: PersonId,
+        other: PersonId,
+        limit: usize,
+    ) -> Result<Vec<ChatId>, LogError>;
 
     /// Events by id; those that are not there are left out.
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError>;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::aggregate::StreamId;
-use domain::ids::EventId;
+use domain::ids::{ChatId, EventId, PersonId};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, Executor, PgConnection, PgExecutor, PgPool, Row};
 use tokio::sync::watch;
@@ -327,6 +327,23 @@ impl Log for PostgresLog {
             Ok((owner, head))
         })
         .await
+    }
+
+    async fn common_chats(
+        &self,
+        one: PersonId,
+        other: PersonId,
+        limit: usize,
+    ) -> Result<Vec<ChatId>, LogError> {
+        let found = sqlx::query_scalar(include_str!("sql/postgres_common_chats.sql"))
+            .bind(one.to_string())
+            .bind(other.to_string())
+            .bind(signed(limit as u64))
+            .fetch_all(&self.readers);
+        let chats: Vec<String> = answered(found).await?;
+        let read =
+            |chat: &String| chat.parse().map_err(|_| LogError::Corrupt(format!("{chat:?} is no chat")));
+        chats.iter().map(read).collect()
     }
 
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {

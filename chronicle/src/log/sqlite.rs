@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::Timestamp;
 use domain::aggregate::StreamId;
-use domain::ids::EventId;
+use domain::ids::{ChatId, EventId, PersonId};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use tokio::sync::{oneshot, watch};
 
@@ -328,6 +328,24 @@ impl Log for SqliteLog {
             Ok((owner, head))
         })
         .await
+    }
+
+    async fn common_chats(
+        &self,
+        one: PersonId,
+        other: PersonId,
+        limit: usize,
+    ) -> Result<Vec<ChatId>, LogError> {
+        self.read_with(move |connection| {
+            let mut query = connection.prepare_cached(include_str!("sql/sqlite_common_chats.sql"))?;
+            let found =
+                query.query_map(params![one.to_string(), other.to_string(), limit], |row| row.get(0))?;
+            found.collect::<rusqlite::Result<Vec<String>>>()
+        })
+        .await?
+        .iter()
+        .map(|chat| chat.parse().map_err(|_| LogError::Corrupt(format!("{chat:?} is no chat"))))
+        .collect()
     }
 
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {

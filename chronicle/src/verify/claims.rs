@@ -7,7 +7,7 @@ use domain::account::AccountEvent;
 use domain::aggregate::{Decider, Event};
 use domain::chat::ChatEvent;
 use domain::friendship::{Friendship, FriendshipEvent};
-use domain::ids::{Pair, PersonId};
+use domain::ids::{Pair, PersonId, invite_owner, message_stream_id};
 use domain::personal::{Email, Nickname, Personal, PersonalType};
 use domain::text::{email_key, nickname_key};
 use domain::user::UserEvent;
@@ -25,7 +25,9 @@ const EMAIL: &str = "email/1";
 const NICKNAME: &str = "nickname/1";
 const DIRECT: &str = "direct/1";
 const PENDING: &str = "pending/1";
-const KINDS: [&str; 4] = [EMAIL, NICKNAME, DIRECT, PENDING];
+const INVITE: &str = "invite/1";
+const BLOB: &str = "blob/1";
+const KINDS: [&str; 6] = [EMAIL, NICKNAME, DIRECT, PENDING, INVITE, BLOB];
 
 const REBUILD: &str = "stop letopis and run: letopis log rebuild-claims";
 
@@ -82,12 +84,28 @@ impl Expected {
                     self.rename(*person, key(keys, NICKNAME, &nickname_key(&nickname)), position);
                 }
             }
-            Event::Chat(ChatEvent::DirectChatCreated { chat, by, with, .. }) => {
-                for person in [by, with] {
-                    self.memberships.entry((person.0, chat.0)).or_insert(position);
+            Event::Chat(event) => {
+                for person in event.newcomers() {
+                    self.memberships.entry((person.0, event.chat().0)).or_insert(position);
                 }
-                if let Some(pair) = Pair::of(*by, *with) {
-                    self.claim(key(keys, DIRECT, &pair.to_string()), chat, position);
+                match event {
+                    ChatEvent::DirectChatCreated { chat, by, with, .. } => {
+                        if let Some(pair) = Pair::of(*by, *with) {
+                            self.claim(key(keys, DIRECT, &pair.to_string()), chat, position);
+                        }
+                    }
+                    ChatEvent::InviteCreated { chat, invite, .. } => {
+                        let token = keys.map(|(keyring, _)| keyring.invite_token(*invite));
+                        let owner = invite_owner(*chat, *invite);
+                        self.claim(token.and_then(|token| key(keys, INVITE, &token)), owner, position);
+                    }
+                    ChatEvent::MessageSent { chat, number, attachments, .. } => {
+                        for attachment in attachments {
+                            let key = key(keys, BLOB, &attachment.blob.to_string());
+                            self.claim(key, message_stream_id(*chat, *number), position);
+                        }
+                    }
+                    _ => {}
                 }
             }
             Event::Friendship(event) => self.befriend(event, position),

@@ -8,6 +8,7 @@ use domain::aggregate::{Any, Event, Kind, State, StreamId};
 use domain::chat::{Chat, ChatEvent};
 use domain::chronicle::Chronicle;
 use domain::friendship::Friendship;
+use domain::message::Message;
 use domain::read_marker::ReadMarker;
 use domain::session::Session;
 use domain::user::User;
@@ -46,6 +47,7 @@ pub(super) async fn read<R: PersistedEventRepository>(
         Kind::User => read_as::<R, User>(repository, id, last).await,
         Kind::Friendship => read_as::<R, Friendship>(repository, id, last).await,
         Kind::Chat => read_as::<R, Chat>(repository, id, last).await,
+        Kind::Message => read_as::<R, Message>(repository, id, last).await,
         Kind::ReadMarker => read_as::<R, ReadMarker>(repository, id, last).await,
         Kind::Chronicle => read_as::<R, Chronicle>(repository, id, last).await,
     }

@@ -8,9 +8,8 @@ use domain::aggregate::{Event, StreamId};
 use domain::chat::ChatEvent;
 use domain::chronicle::{ChronicleEvent, FORMAT};
 use domain::friendship::FriendshipEvent;
-use domain::ids::{Pair, read_marker_id};
+use domain::ids::{Pair, message_stream_id, read_marker_id};
 use domain::personal::Personals;
-use domain::read_marker::ReadMarkerEvent;
 use domain::session::SessionEvent;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -340,11 +339,14 @@ fn says_its_stream(event: &Event, id: &str) -> bool {
             | FriendshipEvent::PersonBlocked { by, other, .. }
             | FriendshipEvent::PersonUnblocked { by, other, .. } => pair(by, other),
         },
-        Event::Chat(ChatEvent::DirectChatCreated { chat, .. } | ChatEvent::MessageSent { chat, .. }) => {
-            chat.to_string() == id
+        Event::Chat(event) => event.chat().to_string() == id,
+        Event::Message(event) => {
+            let (chat, number) = event.place();
+            message_stream_id(chat, number) == id
         }
-        Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat, person, .. }) => {
-            read_marker_id(*chat, *person) == id
+        Event::ReadMarker(event) => {
+            let (chat, person) = event.place();
+            read_marker_id(chat, person) == id
         }
         Event::Chronicle(ChronicleEvent::ChronicleOpened { log_id, .. }) => log_id.to_string() == id,
     }

@@ -19,7 +19,7 @@ use chronicle::log::sqlite::SqliteLog;
 use chronicle::log::{ClaimKey, Log, Recorded};
 use domain::aggregate::Event;
 use domain::problem::Kind;
-use domain::read_marker::{MarkRead, ReadFacts, ReadMarker, ReadMarkerEvent};
+use domain::read_marker::{self, ReadFacts, ReadMarker, ReadMarkerCommand, ReadMarkerEvent};
 use domain::{Problem, Timestamp};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -105,8 +105,9 @@ fn decide(order: &Order, ledger: &mut Ledger<'_, '_>) -> Result<(), Halt> {
         };
         let number = number(ledger, account, part)? + amount.unsigned_abs().max(1);
         let (chat, person) = (chat(100 + u128::from(account)), person(part as u128));
-        let command = MarkRead { chat, person, number, at: Timestamp(0) };
-        let facts = ReadFacts { is_member: true, last_number: u64::MAX, own_last: 0 };
+        let command =
+            ReadMarkerCommand { chat, person, wish: read_marker::Wish::Read(number), at: Timestamp(0) };
+        let facts = ReadFacts { may_read: true, last_number: u64::MAX, own_last: 0 };
         ledger.decide::<ReadMarker>(stream(account, part), command, &facts)?;
     }
     for (claim, owner) in effects.claims {

@@ -8,7 +8,7 @@ use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, 
 use chronicle::reactions::Reactions;
 use chronicle::snapshots::Snapshots;
 use domain::aggregate::StreamId;
-use domain::ids::EventId;
+use domain::ids::{ChatId, EventId, PersonId};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -82,6 +82,14 @@ impl Log for Saboteur {
     }
     async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError> {
         self.log.claim(claim).await
+    }
+    async fn common_chats(
+        &self,
+        one: PersonId,
+        other: PersonId,
+        limit: usize,
+    ) -> Result<Vec<ChatId>, LogError> {
+        self.log.common_chats(one, other, limit).await
     }
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {
         self.log.by_ids(ids).await

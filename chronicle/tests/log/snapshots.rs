@@ -11,7 +11,7 @@ use chronicle::reactions::Reactions;
 use chronicle::snapshots::{EVERY, Snapshot, Snapshots, load};
 use domain::aggregate::{Any, Event, State, StreamId};
 use domain::chat::{Chat, ChatEvent};
-use domain::ids::EventId;
+use domain::ids::{ChatId, EventId, PersonId};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -66,6 +66,14 @@ impl Log for Counted {
     }
     async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError> {
         self.log.claim(claim).await
+    }
+    async fn common_chats(
+        &self,
+        one: PersonId,
+        other: PersonId,
+        limit: usize,
+    ) -> Result<Vec<ChatId>, LogError> {
+        self.log.common_chats(one, other, limit).await
     }
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {
         self.log.by_ids(ids).await

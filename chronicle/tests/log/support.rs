@@ -136,7 +136,7 @@ impl House {
         let envelope = self.envelope(0, key(9, number as u64), "create_chat", "");
         self.executor
             .execute(envelope, move |ledger| {
-                let facts = ChatFacts { friends: true, blocked: false };
+                let facts = ChatFacts { friends: true, blocked: false, in_a_group: false };
                 let command =
                     ChatCommand::CreateDirect { chat: chat(number), by: person(0), with: person(1), at };
                 ledger.decide::<Chat>(chat(number), command, &facts)
@@ -150,14 +150,8 @@ impl House {
         let (at, text) = (envelope.at, text.to_owned());
         self.executor
             .execute(envelope, move |ledger| {
-                let facts = ChatFacts { friends: true, blocked: false };
-                let command = ChatCommand::Send {
-                    author: person(who),
-                    message_id: MessageId(key),
-                    text: Text(text.clone()),
-                    reply_to: None,
-                    at,
-                };
+                let facts = ChatFacts { friends: true, blocked: false, in_a_group: false };
+                let command = ChatCommand::say(person(who), MessageId(key), Text(text.clone()), None, at);
                 ledger.decide::<Chat>(chat(number), command, &facts)
             })
             .await

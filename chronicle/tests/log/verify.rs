@@ -150,7 +150,11 @@ impl Village {
             let (by, with) = (person(by), person(with));
             let direct = Pair::of(by, with).expect("two people").to_string();
             let create = ChatCommand::CreateDirect { chat: chat(1), by, with, at };
-            ledger.decide::<Chat>(chat(1), create, &ChatFacts { friends: true, blocked: false })?;
+            ledger.decide::<Chat>(
+                chat(1),
+                create,
+                &ChatFacts { friends: true, blocked: false, in_a_group: false },
+            )?;
             ledger.set_claim("direct/1", &direct, Some(chat(1).to_string()))
         })
         .await;

@@ -1,6 +1,7 @@
 //! `authorize`: email and password for a session.
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use chronicle::Halt;
 use chronicle::keys::{OpenError, Place};
@@ -16,6 +17,7 @@ use domain::text::email_key;
 use super::register::granted;
 use crate::asking::{Anyone, Key};
 use crate::body::Body;
+use crate::known_device;
 use crate::openapi::Problems;
 use crate::passwords::Verdict;
 use crate::refusal::Refusal;
@@ -43,16 +45,20 @@ pub async fn authorize(
     State(state): State<CommandState>,
     who: Anyone,
     key: Option<Key>,
+    headers: HeaderMap,
     Body(request): Body<Authorize>,
 ) -> Result<Response, Refusal> {
     let key = key.map_or_else(|| state.new_id(state.now()), |Key(key)| key);
     let network = who.client.network();
     let account = state.keyring().claim_key("email/1", &email_key(&request.email));
-    let counters = [
-        Counter::new(format!("pair\n{account}\n{network}"), PAIR),
-        Counter::new(format!("account\n{account}"), ACCOUNT).only_after_others(),
-        Counter::new(format!("network\n{network}"), NETWORK),
-    ];
+    let counters = match known_device::of(state.keyring(), &headers, &account, who.client.secure) {
+        Some(device) => vec![Counter::new(format!("device\n{account}\n{device}"), PAIR)],
+        None => vec![
+            Counter::new(format!("pair\n{account}\n{network}"), PAIR),
+            Counter::new(format!("account\n{account}"), ACCOUNT).only_after_others(),
+            Counter::new(format!("network\n{network}"), NETWORK),
+        ],
+    };
     state.throttle.attempt(&counters, state.now()).await?;
     let answer = perform(&state, &who, key, &request).await;
     match &answer {
@@ -65,7 +71,7 @@ pub async fn authorize(
         }
         Err(_) => state.throttle.forgive(&counters).await,
     }
-    Ok(answer?.answer(&state, &who.client))
+    Ok(answer?.answer_to_known(&state, &who.client, &account))
 }
 
 async fn perform(

@@ -82,7 +82,7 @@ fn answer(done: &chronicle::Done) -> Result<Json<PhotoChanged>, Refusal> {
     Ok(Json(PhotoChanged { position: done.position, photo_id }))
 }
 
-fn unfit(error: PictureError) -> Problem {
+pub(super) fn unfit(error: PictureError) -> Problem {
     match error {
         PictureError::WrongType => {
             Problem::new(Kind::UnsupportedType).detail("the body is none of JPEG, PNG and WebP")

@@ -10,11 +10,12 @@ use chronicle::{Halt, Ledger};
 use domain::Problem;
 use domain::friendship::{Friendship, FriendshipCommand, FriendshipFacts, Wish, most_pending};
 use domain::ids::{Pair, PersonId};
-use domain::problem::{FieldError, Kind};
+use domain::problem::FieldError;
 use domain::requests::{Done, Person};
 use domain::user::User;
 use domain::views::Relation;
 
+use super::user_exists;
 use crate::asking::{Key, Signed};
 use crate::refusal::Refusal;
 use crate::state::CommandState;
@@ -35,9 +36,7 @@ pub(super) async fn decide(
     let done = state
         .executor
         .execute(envelope, move |ledger| {
-            if ledger.read::<User>(by)?.person.is_none() {
-                return Err(Problem::new(Kind::NotPermitted).detail("create_user comes first").into());
-            }
+            user_exists(ledger, by)?;
             let other_exists = ledger.read::<User>(other)?.person.is_some();
             let command = FriendshipCommand { by, other, wish, at };
             let before = ledger.read::<Friendship>(pair)?.clone();

@@ -5,7 +5,7 @@ use axum::extract::State;
 use chronicle::Halt;
 use domain::chat::Chat;
 use domain::ids::read_marker_id;
-use domain::read_marker::{self, ReadFacts, ReadMarker};
+use domain::read_marker::{ReadFacts, ReadMarker, ReadMarkerCommand, Wish};
 use domain::requests::{Done, MarkRead};
 
 use crate::asking::{Key, Signed};
@@ -38,11 +38,11 @@ pub async fn mark_read(
         .execute(envelope, move |ledger| {
             let state = ledger.read::<Chat>(chat)?;
             let facts = ReadFacts {
-                is_member: state.has_member(person),
-                last_number: state.last_number,
+                may_read: state.may_read(person),
+                last_number: state.last_shown(person),
                 own_last: state.read_by_sending(person),
             };
-            let mark = read_marker::MarkRead { chat, person, number, at };
+            let mark = ReadMarkerCommand { chat, person, wish: Wish::Read(number), at };
             ledger.decide::<ReadMarker>(read_marker_id(chat, person), mark, &facts)?;
             Ok::<(), Halt>(())
         })

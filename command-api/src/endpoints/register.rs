@@ -58,13 +58,14 @@ pub async fn register(
     let taken = [Counter::new(format!("taken\n{network}"), TAKEN)];
     let registered = [Counter::new(format!("registered\n{network}"), REGISTERED)];
     state.throttle.check(&[taken.clone(), registered.clone()].concat(), state.now()).await?;
+    let account = state.keyring().claim_key("email/1", &email_key(&request.email));
     let answer = perform(&state, &who, key, request, name).await;
     match &answer {
         Ok(_) => state.throttle.count(&registered, state.now()).await,
         Err(problem) if problem.is(Kind::EmailTaken) => state.throttle.count(&taken, state.now()).await,
         Err(_) => {}
     }
-    Ok(answer?.answer(&state, &who.client))
+    Ok(answer?.answer_to_known(&state, &who.client, &account))
 }
 
 fn admit(registration: &Registration, email: &str) -> Result<(), Problem> {

@@ -1,18 +1,16 @@
 //! `send`: a message into a chat.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
-use chronicle::Halt;
-use domain::Problem;
-use domain::aggregate::Event;
-use domain::chat::{Chat, ChatCommand, ChatEvent, ChatFacts};
-use domain::friendship::Friendship;
-use domain::ids::{MessageId, Pair};
+use domain::ids::MessageId;
 use domain::personal::Text;
-use domain::problem::Kind;
 use domain::requests::{Send, Sent};
-use domain::text::check_text;
+use domain::text::check_message;
 
+use super::sending::Sending;
+use super::{Checks, attachments, facts, sending};
 use crate::asking::{Key, Signed};
 use crate::body::Body;
 use crate::openapi::Problems;
@@ -35,36 +33,28 @@ pub async fn send(
     Key(key): Key,
     Body(request): Body<Send>,
 ) -> Result<Json<Sent>, Refusal> {
-    check_text("/text", &request.text).map_err(Problem::field)?;
+    let mut checks = Checks::default();
+    checks.check(check_message("/text", &request.text, request.attachments.len()));
+    attachments::check(&mut checks, &request.attachments);
+    checks.done()?;
     let envelope = state.by(&who, "send", key, &request);
     let (author, at, message_id) = (who.person, envelope.at, MessageId(key));
-    let Send { chat_id, text, reply_to } = request;
-    let done = state
-        .executor
-        .execute(envelope, move |ledger| {
-            let chat = ledger.read::<Chat>(chat_id)?;
-            let peer =
-                chat.has_member(author).then(|| chat.members.iter().find(|it| **it != author)).flatten();
-            let pair = peer.and_then(|peer| Pair::of(author, *peer));
-            let facts = match pair {
-                Some(pair) => {
-                    let link = ledger.read::<Friendship>(pair)?;
-                    ChatFacts { friends: link.are_friends(), blocked: link.is_blocked() }
-                }
-                None => ChatFacts::default(),
-            };
-            let send = ChatCommand::Send { author, message_id, text: Text(text.clone()), reply_to, at };
-            ledger.decide::<Chat>(chat_id, send, &facts)?;
-            Ok::<(), Halt>(())
-        })
-        .await?;
-    match done.events.first() {
-        Some(Event::Chat(ChatEvent::MessageSent { message_id, number, sent_at, .. })) => Ok(Json(Sent {
-            position: done.position,
-            message_id: *message_id,
-            number: *number,
-            sent_at: *sent_at,
-        })),
-        _ => Err(Kind::Internal.into()),
+    let Send { chat_id: chat, text, reply_to, attachments } = request;
+    let mut carried = Vec::new();
+    if !attachments.is_empty() {
+        // A repeat opens none of them.
+        if let Some(done) = state.executor.repeated(&envelope).await? {
+            return sending::answer(&done);
+        }
+        carried = attachments::carried(&state, author, attachments).await?;
     }
+    let (text, attachments, forwarded_from) = (Text(text), carried, None);
+    let sending = Sending { author, chat, message_id, text, reply_to, attachments, forwarded_from, at };
+    let sending = Arc::new(sending);
+    let done = facts::decided(&state, facts::two_of(&state, chat, author), |group| {
+        let sending = sending.clone();
+        state.executor.execute(envelope.clone(), move |ledger| sending.decide(ledger, group))
+    })
+    .await?;
+    sending::answer(&done)
 }

@@ -1,5 +1,7 @@
 //! Talking.
 
+use domain::aggregate::Event;
+use domain::read_marker::ReadMarkerEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -39,6 +41,11 @@ async fn a_pair_has_one_chat() {
     assert_eq!(again(&carol, &talk.ann.id).await.refused(), (403, "not-permitted"), "no friends");
     assert_eq!(again(&carol, &carol.id).await.refused(), (422, "invalid"));
     assert_eq!(again(&carol, &Uuid::from_u128(9).to_string()).await.refused(), (404, "not-found"));
+    let both = json!({ "user_id": talk.ann.id, "title": "Us", "history": "all" });
+    let both = talk.stack.of(&talk.bob, "create_chat", both).await;
+    assert_eq!(both.invalid(), ("/title", "unknown-field"), "a direct chat has no title");
+    assert_eq!(both.body["errors"][1]["pointer"], "/history");
+    assert_eq!(talk.stack.of(&talk.bob, "create_chat", json!({})).await.invalid(), ("/user_id", "required"));
 }
 
 #[tokio::test]
@@ -138,4 +145,71 @@ async fn reading_never_goes_back() {
     let head = talk.stack.head().await;
     assert_eq!(talk.mark(&talk.ann, 1).await.ok()["position"], head);
     assert_eq!(talk.mark(&talk.ann, 3).await.ok()["position"], head);
+}
+
+#[tokio::test]
+async fn members_of_one_group_may_talk() {
+    let stack = Stack::new().await;
+    let (ann, bob) = stack.friends().await;
+    let carol = stack.register("carol").await;
+    stack.befriend(&ann, &carol).await;
+    let open = || stack.of(&bob, "create_chat", json!({ "user_id": carol.id }));
+    assert_eq!(open().await.refused(), (403, "not-permitted"), "strangers");
+    let members = json!({ "title": "Three", "member_ids": [bob.id, carol.id] });
+    let group = stack.of(&ann, "create_chat", members).await.ok()["chat_id"].clone();
+    let chat = open().await.ok()["chat_id"].clone();
+    assert_eq!(open().await.ok()["chat_id"], chat);
+    let say = |who| stack.of(who, "send", json!({ "chat_id": chat, "text": "hello" }));
+    say(&bob).await.ok();
+    say(&carol).await.ok();
+    let of = |number, command, more: (&str, &str)| {
+        let mut body = json!({ "chat_id": chat, "number": number });
+        body[more.0] = more.1.into();
+        stack.of(&bob, command, body)
+    };
+    of(1, "edit_message", ("text", "hi")).await.ok();
+    of(2, "react", ("emoji", "👍")).await.ok();
+
+    stack.of(&carol, "block", json!({ "user_id": bob.id })).await.ok();
+    assert_eq!(say(&bob).await.refused(), (403, "not-permitted"), "blocked");
+    assert_eq!(say(&carol).await.refused(), (403, "not-permitted"));
+    stack.of(&carol, "unblock", json!({ "user_id": bob.id })).await.ok();
+    say(&bob).await.ok();
+
+    stack.of(&carol, "leave_chat", json!({ "chat_id": group })).await.ok();
+    assert_eq!(say(&bob).await.refused(), (403, "not-permitted"), "in no group any more");
+    assert_eq!(of(1, "edit_message", ("text", "hey")).await.refused(), (403, "not-permitted"));
+    assert_eq!(of(2, "react", ("emoji", "🎉")).await.refused(), (403, "not-permitted"));
+    assert_eq!(open().await.ok()["chat_id"], chat, "it stays readable");
+    stack.of(&ann, "add_member", json!({ "chat_id": group, "user_id": carol.id })).await.ok();
+    say(&bob).await.ok();
+    stack.of(&ann, "dissolve_chat", json!({ "chat_id": group })).await.ok();
+    assert_eq!(say(&bob).await.refused(), (403, "not-permitted"), "it has ended");
+    stack.verify().await;
+}
+
+#[tokio::test]
+async fn a_chat_is_kept_as_one_likes() {
+    let talk = Talk::new().await;
+    let keep = |body: Value| {
+        let mut body = body;
+        body["chat_id"] = talk.chat.clone();
+        talk.stack.of(&talk.ann, "set_chat_prefs", body)
+    };
+    let head = talk.stack.head().await;
+    assert_eq!(keep(json!({})).await.ok()["position"], head, "nothing changed");
+    assert_eq!(keep(json!({ "pinned": true })).await.ok()["position"], head + 1);
+    assert_eq!(keep(json!({ "muted_until": "2028-01-01T00:00:00Z" })).await.ok()["position"], head + 2);
+    let Event::ReadMarker(ReadMarkerEvent::ChatPrefsSet { pinned, muted_until, .. }) =
+        talk.stack.newest().await
+    else {
+        panic!("kept");
+    };
+    assert!(pinned && muted_until.is_some());
+    assert_eq!(keep(json!({ "pinned": true })).await.ok()["position"], head + 2);
+    assert_eq!(keep(json!({ "muted_until": null })).await.ok()["position"], head + 3);
+    assert_eq!(keep(json!({ "muted_until": "tomorrow" })).await.refused(), (400, "malformed"));
+    let carol = talk.stack.register("carol").await;
+    let strange = talk.stack.of(&carol, "set_chat_prefs", json!({ "chat_id": talk.chat, "pinned": true }));
+    assert_eq!(strange.await.refused(), (404, "not-found"));
 }

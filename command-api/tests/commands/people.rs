@@ -1,5 +1,7 @@
 //! Who one is to others, and who others are to one.
 
+use domain::aggregate::Event;
+use domain::user::UserEvent;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -114,4 +116,24 @@ async fn a_new_account_has_ten_requests_pending_and_an_older_one_a_hundred() {
     stack.clock.pass(7 * 24 * 3_600);
     let ann = Someone::of(&stack.authorize("ann").await.ok());
     of("add", &ann, &others[1].id).await.ok();
+}
+
+#[tokio::test]
+async fn settings_that_are_absent_stay() {
+    let stack = Stack::new().await;
+    let ann = stack.register("ann").await;
+    let head = stack.head().await;
+    let change = |body| stack.of(&ann, "change_settings", body);
+    assert_eq!(change(json!({})).await.ok()["position"], head, "nothing changed");
+    assert_eq!(change(json!({ "discoverable": true })).await.ok()["position"], head, "it was so");
+    change(json!({ "discoverable": false, "photo": "friends" })).await.ok();
+    change(json!({ "presence": "friends" })).await.ok();
+    let Event::User(UserEvent::SettingsChanged { settings, .. }) = stack.newest().await else {
+        panic!("changed");
+    };
+    let settings = serde_json::to_value(settings).expect("settings");
+    let expected =
+        json!({ "discoverable": false, "photo": "friends", "about": "everyone", "presence": "friends" });
+    assert_eq!(settings, expected);
+    assert_eq!(change(json!({ "about": "nobody" })).await.refused(), (400, "malformed"));
 }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use crate::stack::{PASSWORD, Stack};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 35] = [
     "register",
     "authorize",
     "refresh",
     "revoke",
     "create_user",
     "edit_info",
+    "change_settings",
     "change_photo",
     "remove_photo",
     "add",
@@ -24,8 +25,25 @@ const COMMANDS: [&str; 17] = [
     "block",
     "unblock",
     "create_chat",
+    "rename_chat",
+    "add_member",
+    "remove_member",
+    "set_role",
+    "leave_chat",
+    "dissolve_chat",
+    "create_invite",
+    "revoke_invite",
+    "accept_invite",
     "send",
+    "edit_message",
+    "delete_message",
+    "remove_message",
+    "react",
+    "forward",
+    "report",
+    "set_chat_prefs",
     "mark_read",
+    "upload",
 ];
 
 async fn request(stack: &Stack, method: &str, path: &str) -> crate::stack::Answer {
@@ -121,8 +139,12 @@ async fn the_document_describes_every_command_and_its_problems() {
         let optional = ["authorize", "refresh", "revoke"].iter().any(|command| path.ends_with(command));
         assert_eq!(key.len(), 1, "{path}");
         assert_eq!(key[0]["required"], !optional, "{path}");
-        // A picture comes as it is.
-        let body = if path.ends_with("change_photo") { "image/*" } else { "application/json" };
+        // Pictures and files come as they are.
+        let body = match path.rsplit('/').next() {
+            Some("change_photo") => "image/*",
+            Some("upload") => "*/*",
+            _ => "application/json",
+        };
         assert!(operation["requestBody"]["content"][body].is_object(), "{path}");
     }
     let schemas = document.body["components"]["schemas"].as_object().expect("schemas");
@@ -154,6 +176,17 @@ async fn nothing_personal_lies_in_the_log_in_the_clear() {
     let chat = stack.ask("create_chat", json!({ "user_id": bob.id })).by(&ann).send().await.ok();
     let text = "a canary sings";
     stack.ask("send", json!({ "chat_id": chat["chat_id"], "text": text })).by(&ann).send().await.ok();
+    let edit = json!({ "chat_id": chat["chat_id"], "number": 1, "text": "no canary sings" });
+    stack.of(&ann, "edit_message", edit).await.ok();
+    let group = stack.of(&ann, "create_chat", json!({ "title": "Canary lovers" })).await.ok();
+    let invite = stack.of(&ann, "create_invite", json!({ "chat_id": group["chat_id"] })).await.ok();
+    let token = invite["token"].as_str().expect("a token").to_owned();
+    let forward = json!({ "chat_id": group["chat_id"], "from_chat_id": chat["chat_id"], "number": 1 });
+    stack.of(&ann, "forward", forward).await.ok();
+    let upload = stack.ask("upload", json!({})).by(&ann).header("content-type", "text/plain").raw("canary");
+    let carried = json!([{ "blob_id": upload.send().await.ok()["blob_id"], "name": "canary.txt" }]);
+    let carry = json!({ "chat_id": chat["chat_id"], "text": "", "attachments": carried });
+    stack.of(&ann, "send", carry).await.ok();
     stack.ask("edit_info", json!({ "name": "Anna Canary" })).by(&ann).send().await.ok();
     let mut searched = 0;
     for entry in std::fs::read_dir(stack.path()).expect("the folder") {
@@ -163,9 +196,17 @@ async fn nothing_personal_lies_in_the_log_in_the_clear() {
         }
         let bytes = std::fs::read(path).expect("a file");
         searched += bytes.len();
-        for canary in
-            ["canary", "Canary", "ann@example", PASSWORD, "$argon2id", "192.0.2.1", &ann.access, &ann.refresh]
-        {
+        for canary in [
+            "canary",
+            "Canary",
+            "ann@example",
+            PASSWORD,
+            "$argon2id",
+            "192.0.2.1",
+            &ann.access,
+            &ann.refresh,
+            &token,
+        ] {
             assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{canary}");
         }
     }

@@ -109,8 +109,9 @@ async fn a_browser_gets_cookies_and_no_tokens_in_the_body() {
     let cookies: Vec<String> = answer.cookies().into_iter().map(str::to_owned).collect();
     let body = answer.ok();
     assert!(body.get("access_token").is_none() && body.get("refresh_token").is_none());
-    assert_eq!(cookies.len(), 2);
-    let (access, refresh) = (&cookies[0], &cookies[1]);
+    let [access, refresh, device] = &cookies[..] else { panic!("{cookies:?}") };
+    assert!(device.starts_with("__Host-letopis-device="), "{device}");
+    assert!(device.ends_with("; Path=/; Max-Age=31536000; HttpOnly; SameSite=Strict; Secure"), "{device}");
     assert!(access.starts_with("__Host-letopis-access=ey"), "{access}");
     assert!(access.ends_with("; Path=/; Max-Age=1800; HttpOnly; SameSite=Strict; Secure"), "{access}");
     assert!(refresh.starts_with("__Secure-letopis-refresh=r1."), "{refresh}");

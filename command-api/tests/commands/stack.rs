@@ -14,11 +14,14 @@ use chronicle::entropy::Entropy;
 use chronicle::keys::{Keyring, SqliteKeyStore, create_master_key};
 use chronicle::log::sqlite::SqliteLog;
 use chronicle::tokens::Tokens;
+use chronicle::verify::sqlite::SqliteSource;
+use chronicle::verify::{Outcome, verify};
 use chronicle::{Clock, Executor};
 use command_api::passwords::{Hashing, Passwords};
 use command_api::throttle::{InMemory, Off, Throttle};
 use command_api::{CommandState, Photos, Registration};
 use domain::Timestamp;
+use domain::aggregate::Event;
 use domain::caller::{Caller, Client, RequestId, access_cookie};
 use serde_json::{Value, json};
 use stores::Progress;
@@ -110,6 +113,14 @@ impl Answer {
         (self.status.as_u16(), kind.strip_prefix("/docs/problems/").expect("one of ours"))
     }
 
+    /// Refused for one field: its pointer and code.
+    #[track_caller]
+    pub fn invalid(&self) -> (&str, &str) {
+        assert_eq!(self.refused(), (422, "invalid"), "{}", self.body);
+        let error = &self.body["errors"][0];
+        (error["pointer"].as_str().expect("a pointer"), error["code"].as_str().expect("a code"))
+    }
+
     pub fn cookies(&self) -> Vec<&str> {
         self.headers.get_all(header::SET_COOKIE).iter().filter_map(|it| it.to_str().ok()).collect()
     }
@@ -192,6 +203,7 @@ impl Stack {
             photos: Photos::new(
                 Arc::new(FileBlobs::open(&folder.path().join("blobs")).expect("a blob store")),
                 Pictures::default(),
+                std::time::Duration::from_secs(24 * 60 * 60),
             ),
             entropy,
         };
@@ -235,9 +247,35 @@ impl Stack {
     /// Two people who are friends.
     pub async fn friends(&self) -> (Someone, Someone) {
         let (ann, bob) = (self.register("ann").await, self.register("bob").await);
-        self.ask("add", json!({ "user_id": bob.id })).by(&ann).send().await.ok();
-        self.ask("accept", json!({ "user_id": ann.id })).by(&bob).send().await.ok();
+        self.befriend(&ann, &bob).await;
         (ann, bob)
+    }
+
+    pub async fn befriend(&self, one: &Someone, other: &Someone) {
+        self.ask("add", json!({ "user_id": other.id })).by(one).send().await.ok();
+        self.ask("accept", json!({ "user_id": one.id })).by(other).send().await.ok();
+    }
+
+    /// A command with a fresh key by somebody.
+    pub async fn of(&self, who: &Someone, command: &str, body: Value) -> Answer {
+        self.ask(command, body).by(who).send().await
+    }
+
+    /// The newest event, as it was written.
+    pub async fn newest(&self) -> Event {
+        let log = self.state.executor.log();
+        let found = log.read(self.head().await - 1, 1).await.expect("read");
+        found.first().expect("an event").decode().expect("one of ours")
+    }
+
+    /// Whatever can be checked in the log, claims and memberships among it, is as it must be.
+    pub async fn verify(&self) {
+        let mut source = SqliteSource::open(&self.path().join("log.db"), false).await.expect("a log");
+        let keyring = self.state.executor.keyring();
+        let report = verify(&mut source, Some(keyring), &mut |_| {}).await.expect("read");
+        for check in report.checks {
+            assert_eq!(check.outcome, Outcome::Ok, "{}: {:?}", check.name, check.faults);
+        }
     }
 
     pub async fn head(&self) -> u64 {

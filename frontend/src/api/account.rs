@@ -2,7 +2,7 @@
 
 use domain::ids::SessionId;
 use domain::requests::{Authorize, Done, EditInfo, Register, Revoke, SignedIn as Tokens};
-use domain::views::{List, Me, Session};
+use domain::views::{List, Me, Session, SettingsChanges};
 use uuid::Uuid;
 
 use super::transport::{command, command_signed_out, query, query_as_is};
@@ -37,6 +37,10 @@ impl SignedIn {
 
     pub async fn edit_info(self, body: &EditInfo, key: Uuid) -> Answer<Done> {
         command("edit_info", body, key).await
+    }
+
+    pub async fn change_settings(self, changes: &SettingsChanges) -> Answer<Done> {
+        command("change_settings", changes, new_key()).await
     }
 
     pub async fn sessions(self) -> Answer<List<Session>> {

@@ -6,6 +6,8 @@
 
 mod account;
 mod chats;
+mod groups;
+mod messages;
 mod people;
 mod photos;
 mod transport;
@@ -13,10 +15,11 @@ mod upload;
 
 use domain::problem::{Kind, Problem};
 
-pub use chats::{PAGE, Page};
+pub use messages::{PAGE, PREVIEW, Page, blob_path};
 pub use people::{Act, Circle};
 pub use photos::photo_path;
 pub use transport::{on_end, saw_position};
+pub use upload::Load;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq)]

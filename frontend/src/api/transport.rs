@@ -54,15 +54,17 @@ struct Request {
     path: String,
     /// Body and key of a command; a query has neither.
     command: Option<(String, Uuid)>,
+    /// One more header, by its name.
+    header: Option<(&'static str, String)>,
 }
 
 impl Request {
     fn query(path: &str) -> Self {
-        Self { path: format!("/query/v1{path}"), command: None }
+        Self { path: format!("/query/v1{path}"), command: None, header: None }
     }
 
     fn command(name: &str, body: String, key: Uuid) -> Self {
-        Self { path: format!("/command/v1/{name}"), command: Some((body, key)) }
+        Self { path: format!("/command/v1/{name}"), command: Some((body, key)), header: None }
     }
 
     fn start(&self) -> Result<Promise, JsValue> {
@@ -77,6 +79,9 @@ impl Request {
             }
             None if position() > 0 => headers.set("X-Letopis-Position", &position().to_string())?,
             None => {}
+        }
+        if let Some((name, value)) = &self.header {
+            headers.set(name, value)?;
         }
         init.set_headers(&headers);
         init.set_signal(Some(&AbortSignal::timeout_with_u32(PATIENCE)));
@@ -200,6 +205,12 @@ fn note_position(text: &str) {
 
 pub(super) async fn query<T: DeserializeOwned>(path: String) -> Answer<T> {
     read(&Request::query(&path).send_signed_in().await?)
+}
+
+/// A query with one more header.
+pub(super) async fn query_with<T: DeserializeOwned>(path: String, header: (&'static str, &str)) -> Answer<T> {
+    let header = Some((header.0, header.1.to_owned()));
+    read(&Request { header, ..Request::query(&path) }.send_signed_in().await?)
 }
 
 /// A query that takes 401 for an answer and renews nothing.

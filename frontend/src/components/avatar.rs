@@ -1,9 +1,10 @@
 //! A person's photo; until it is there, and where there is none, initials on a colour that their id picks.
 
-use domain::ids::PersonId;
+use domain::ids::{ChatId, PersonId};
 use domain::views::PersonState;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use uuid::Uuid;
 
 use crate::api::photo_path;
 use crate::browser::sleep;
@@ -62,16 +63,31 @@ pub fn avatar(
 ) -> AnyView {
     let class = size.class();
     let tint =
-        if state == PersonState::Erased { "tint-none".to_owned() } else { format!("tint-{}", tint(id)) };
+        if state == PersonState::Erased { "tint-none".to_owned() } else { format!("tint-{}", tint(id.0)) };
     // What a screen reader should say is the name, which always stands beside.
     let letters = if state == PersonState::Erased { String::new() } else { initials(name) };
     view! {
         <span class=format!("avatar {class} {tint}") aria-hidden="true">
             {letters}
             {move || photo.get().map(|photo| view! { <Photo photo size/> })}
+            {(size != Size::Tiny).then(|| view! { <HereDot id/> })}
         </span>
     }
     .into_any()
+}
+
+/// The picture of a group: the initials of its title.
+pub fn group_avatar(id: ChatId, title: &str, size: Size) -> AnyView {
+    let class = format!("avatar group {} tint-{}", size.class(), tint(id.0));
+    view! { <span class=class aria-hidden="true">{initials(title)}</span> }.into_any()
+}
+
+/// Shows while somebody else is here; what it means is said in words beside.
+#[component]
+fn HereDot(id: PersonId) -> impl IntoView {
+    let store = expect_context::<Store>();
+    let here = store.presence.is_here(id);
+    move || (id != store.my_id && here.get()).then(|| view! { <span class="here-dot"></span> })
 }
 
 /// Lies over the initials once it is loaded.
@@ -111,9 +127,9 @@ fn Photo(photo: String, size: Size) -> impl IntoView {
     }
 }
 
-fn tint(id: PersonId) -> u128 {
+fn tint(id: Uuid) -> u128 {
     // The first half of a UUIDv7 is a time: the random bits spread better.
-    (id.0.as_u128() & u128::from(u32::MAX)) % TINTS
+    (id.as_u128() & u128::from(u32::MAX)) % TINTS
 }
 
 #[cfg(test)]

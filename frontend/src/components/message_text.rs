@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::mention::parts;
+
 #[derive(Debug, PartialEq, Eq)]
 enum Part<'a> {
     Words(&'a str),
@@ -70,10 +72,16 @@ fn address_length(text: &str) -> usize {
     if host.starts_with(|first: char| first.is_alphanumeric() || first == '[') { address.len() } else { 0 }
 }
 
-pub fn message_text(text: &str) -> AnyView {
+/// `mine` says of a nickname whether it is one's own; nothing of one that nobody here has.
+pub fn message_text(text: &str, mine: &dyn Fn(&str) -> Option<bool>) -> AnyView {
     let part = |part: Part<'_>| {
         match part {
-        Part::Words(words) => words.to_owned().into_any(),
+        Part::Words(words) => parts(words).into_iter().map(|(words, name)| match name.and_then(mine) {
+            Some(mine) => view! { <b class="mention" class:me=mine>{words.to_owned()}</b> }.into_any(),
+            None => words.to_owned().into_any(),
+        })
+        .collect_view()
+        .into_any(),
         Part::Link(address) => view! {
             <a href=address.to_owned() target="_blank" rel="noopener noreferrer nofollow">{address.to_owned()}</a>
         }

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use super::avatar::{Size, avatar};
 use super::chat_row::{chat_avatar, chat_name, chat_photo, chat_subtitle};
+use super::icon::Icon;
 use super::person_row::{person_name, relation_text};
 use crate::browser::document;
 use crate::i18n::{t, t_with};
@@ -20,6 +21,7 @@ const CHATS: usize = 8;
 enum Hit {
     Chat(ChatId),
     Person(PersonId),
+    NewGroup,
 }
 
 impl Hit {
@@ -27,6 +29,7 @@ impl Hit {
         match self {
             Self::Chat(id) => format!("hit-{id}"),
             Self::Person(id) => format!("hit-{id}"),
+            Self::NewGroup => "hit-new-group".to_owned(),
         }
     }
 
@@ -34,6 +37,7 @@ impl Hit {
         match self {
             Self::Chat(id) => Route::Chats(Some(id)),
             Self::Person(id) => Route::People(Some(id)),
+            Self::NewGroup => Route::NewGroup,
         }
     }
 }
@@ -94,13 +98,15 @@ fn Finder() -> impl IntoView {
         }
         _ => Vec::new(),
     });
+    let actions = Memo::new(move |_| {
+        let words = search.words.with(|words| words.trim().to_lowercase());
+        let wanted = t("new-group.title").to_lowercase().contains(&words);
+        wanted.then_some(Hit::NewGroup).into_iter().collect::<Vec<_>>()
+    });
     let hits = Memo::new(move |_| {
-        chats
-            .get()
-            .into_iter()
-            .map(Hit::Chat)
-            .chain(people.get().into_iter().map(Hit::Person))
-            .collect::<Vec<_>>()
+        let chats = chats.get().into_iter().map(Hit::Chat);
+        let people = people.get().into_iter().map(Hit::Person);
+        chats.chain(people).chain(actions.get()).collect::<Vec<_>>()
     });
     let current = Memo::new(move |_| {
         hits.with(|hits| hits.get(chosen.get().min(hits.len().saturating_sub(1))).copied())
@@ -137,6 +143,10 @@ fn Finder() -> impl IntoView {
                 let face = chat_avatar(chat, Memo::new(move |_| photo.clone()), Size::Small);
                 hit_row(face, chat_name(chat), chat_subtitle(chat))
             }),
+            Hit::NewGroup => Some(
+                view! { <span class="hit-mark">{Icon::Plus.view()}</span> <span class="row-name">{t("new-group.title")}</span> }
+                    .into_any(),
+            ),
             Hit::Person(id) => store.people.with_untracked(|people| people.get(&id).cloned()).map(|person| {
                 let note = relation_text(&person).map(|note| format!(" · {note}")).unwrap_or_default();
                 let face = avatar(id, &person.name, person.state, store.photo_of(id), Size::Small);
@@ -182,6 +192,7 @@ fn Finder() -> impl IntoView {
             <div class="hits" id="hits" role="listbox" aria-label=t("search.title")>
                 {group("nav.chats", chat_hits)}
                 {group("nav.people", person_hits)}
+                {group("search.actions", actions)}
             </div>
             <p class="tip" role="status">{status}</p>
         </div>

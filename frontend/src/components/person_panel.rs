@@ -14,6 +14,9 @@ use crate::i18n::{t, t_with};
 use crate::route::Route;
 use crate::state::Store;
 
+/// The button that closes the panel beside a conversation.
+pub const CLOSE: &str = "panel-close";
+
 /// What happens on a press, and the words for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -49,7 +52,7 @@ pub fn PersonPanel(
                     view! { <h1 class="sr">{t("nav.people")}</h1><a class="icon-button back" href=back title=t("back") aria-label=t("back")>{Icon::Back.view()}</a> }.into_any()
                 } else {
                     view! {
-                        <button type="button" class="icon-button" title=t("close") aria-label=t("close")
+                        <button type="button" class="icon-button" id=CLOSE title=t("close") aria-label=t("close")
                             on:click=move |_| store.panel.set(false)>{Icon::Close.view()}</button>
                     }
                     .into_any()
@@ -123,6 +126,7 @@ fn About(person: Person) -> impl IntoView {
             steps.push(asks(Act::Block, "act.block"));
         }
     }
+    let here = store.presence.is_here(id);
     let name = person_name(&person);
     let question_name = name.clone();
     let question = move || {
@@ -145,6 +149,7 @@ fn About(person: Person) -> impl IntoView {
             {avatar(id, &person.name, person.state, store.photo_of(id), Size::Large)}
             <h2 class="person-name" dir="auto">{name}</h2>
             {(!erased).then(|| view! { <p class="muted">{format!("@{}", person.nickname)}</p> })}
+            {move || (id != store.my_id && here.get()).then(|| view! { <p class="here">{t("presence.here")}</p> })}
             {relation_text(&person).map(|text| view! { <p class="relation">{text}</p> })}
             {person.about.clone().map(|about| view! { <p class="about" dir="auto">{about}</p> })}
             <div class="steps">{steps}</div>

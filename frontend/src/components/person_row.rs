@@ -70,6 +70,7 @@ pub fn PersonRow(
         Relation::None if linked => vec![button(Act::Add, "primary", t("act.add"), "act.add.name")],
         _ => Vec::new(),
     });
+    let here = store.presence.is_here(id);
     let note = if linked { relation_text(&person) } else { None };
     view! {
         <li class="person">
@@ -77,6 +78,7 @@ pub fn PersonRow(
                 {avatar(id, &person.name, person.state, store.photo_of(id), Size::Medium)}
                 <span class="row-main">
                     <span class="row-name" dir="auto">{name.clone()}</span>
+                    {move || (id != store.my_id && here.get()).then(|| view! { <span class="sr">{t("presence.here")}</span> })}
                     <span class="row-text">
                         {(person.state != PersonState::Erased).then(|| format!("@{}", person.nickname))}
                         {note.map(|note| format!(" · {note}"))}

@@ -3,6 +3,7 @@
 //! The place in view never moves by itself: at the bottom it stays at the bottom, whatever grows; elsewhere the
 //! message at the top edge stays where it is when older ones come in above.
 
+use domain::views::Line;
 use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -10,9 +11,10 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Element, HtmlElement, ResizeObserver};
 
 use super::icon::Icon;
+use super::line::lines_view;
 use super::message::{MessageRow, reply_to};
 use super::panel::{EmptyPanel, FailedPanel, Skeleton};
-use crate::browser::{focus, is_attended, next_frame};
+use crate::browser::{focus, is_attended, next_frame, sleep};
 use crate::format;
 use crate::i18n::{t, t_count, t_with};
 use crate::pages::shell::short_count;
@@ -22,6 +24,8 @@ use crate::state::{Conversation, Delivery, Entry, Paging, Phase, Store, Window};
 const NEAR: f64 = 900.0;
 /// Pixels from the bottom that still count as the bottom.
 const BOTTOM: f64 = 60.0;
+/// Milliseconds after which a touch is a long one.
+const LONG_TOUCH: u32 = 600;
 /// Messages of one author within this many seconds stand together.
 const TOGETHER: i64 = 300;
 
@@ -35,22 +39,29 @@ pub struct Row {
     pub unread: bool,
     /// Not right after another one of the same author.
     pub lead: bool,
+    /// What happened before it.
+    pub lines: Vec<Line>,
 }
 
 /// Lays out the messages of a window and, at the newest end, those that are not sent yet.
 fn rows(conversation: &Conversation, me: domain::ids::PersonId) -> Vec<Row> {
     let divider = conversation.divider.get();
-    let (mut entries, newer) = conversation.window.with(|window| (window.entries.clone(), window.newer));
+    let (mut entries, newer) = conversation.window.with(|window| {
+        let row = |(index, entry): (usize, &Entry)| (entry.clone(), window.lines_before(index).to_vec());
+        (window.entries.iter().enumerate().map(row).collect::<Vec<_>>(), window.newer)
+    });
     if !newer {
-        entries.extend(conversation.outbox.get());
+        let mut last = conversation.window.with(|window| window.lines_before(window.entries.len()).to_vec());
+        let unsent = conversation.outbox.get().into_iter();
+        entries.extend(unsent.map(|entry| (entry, std::mem::take(&mut last))));
     }
     let mut rows = Vec::with_capacity(entries.len());
     let mut before: Option<(domain::ids::PersonId, domain::Timestamp, u32)> = None;
     let mut divided = false;
-    for entry in entries {
+    for (entry, lines) in entries {
         let (author, sent_at, number) = entry.item.with_untracked(|item| {
             let number = if let Delivery::Sent(number) = item.delivery { Some(number) } else { None };
-            (item.author.user_id, item.sent_at, number)
+            (item.message.author.user_id, item.message.sent_at, number)
         });
         let day = format::day_number(sent_at);
         let new_day = before.is_none_or(|(_, _, last)| last != day);
@@ -59,7 +70,8 @@ fn rows(conversation: &Conversation, me: domain::ids::PersonId) -> Vec<Row> {
         divided |= unread;
         let near =
             before.is_some_and(|(last, at, _)| last == author && (sent_at.0 - at.0) < TOGETHER * 1_000_000);
-        rows.push(Row { entry, day: new_day.then_some(day), unread, lead: new_day || unread || !near });
+        let lead = new_day || unread || !near || !lines.is_empty();
+        rows.push(Row { entry, day: new_day.then_some(day), unread, lead, lines });
         before = Some((author, sent_at, day));
     }
     rows
@@ -149,6 +161,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     let store = expect_context::<Store>();
     let id = conversation.chat_id;
     let scroller = Scroller { element: NodeRef::new(), at_bottom: RwSignal::new(true) };
+    let touched = StoredValue::new(0_u32);
     let feed = NodeRef::<Div>::new();
     let chat = store.chat(id);
     let peer_read = Memo::new(move |_| {
@@ -157,11 +170,25 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     let unread = Memo::new(move |_| chat.with(|chat| chat.as_ref().map_or(0, |chat| chat.unread)));
     let kept = StoredValue::new(conversation.clone());
     let laid_out = move || kept.with_value(|conversation| rows(conversation, store.my_id));
+    // With messages on their way they stand above the first of them.
+    let last_lines = {
+        let (window, outbox) = (conversation.window.clone(), conversation.outbox.clone());
+        Memo::new(move |_| {
+            let taken = outbox.with(|rows| !rows.is_empty()) && window.with(|window| !window.newer);
+            window.with(
+                |window| if taken { Vec::new() } else { window.lines_before(window.entries.len()).to_vec() },
+            )
+        })
+    };
     let newer = {
         let window = conversation.window.clone();
         Memo::new(move |_| window.with(|window| window.newer))
     };
     let empty = {
+        let (window, outbox) = (conversation.window.clone(), conversation.outbox.clone());
+        Memo::new(move |_| window.with(Window::is_empty) && outbox.with(Vec::is_empty))
+    };
+    let speechless = {
         let (window, outbox) = (conversation.window.clone(), conversation.outbox.clone());
         Memo::new(move |_| window.with(|window| window.entries.is_empty()) && outbox.with(Vec::is_empty))
     };
@@ -229,13 +256,21 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
         spawn_local(async move {
             if conversation.window.with_untracked(|window| window.entry(number).is_none()) {
                 store.show_around(&conversation, number).await;
-                next_frame().await;
             }
+            next_frame().await;
             scroller.at_bottom.set(false);
             if let Some(article) = scroller.show(&format!("article[data-number='{number}']")) {
                 let _ = article.focus();
             }
         });
+    });
+
+    Effect::new(move || {
+        let wanted = kept.with_value(|conversation| conversation.jump.get());
+        if let Some(number) = wanted {
+            kept.with_value(|conversation| conversation.jump.set(None));
+            on_jump.run(number);
+        }
     });
 
     // At the start: where it was left, at the first unread message, or at the bottom.
@@ -296,7 +331,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     }
 
     // A feed without an article is none.
-    let holds = move |value: &'static str| (!empty.get()).then_some(value);
+    let holds = move |value: &'static str| (!speechless.get()).then_some(value);
     let label = move || {
         let name = chat.with(|chat| chat.as_ref().map(super::chat_row::chat_name)).unwrap_or_default();
         t_with("conversation.history", &[("name", &name)])
@@ -306,7 +341,10 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
             <div class="scroll history-scroll" node_ref=scroller.element on:scroll=on_scroll>
                 <div class="feed" node_ref=feed role=move || holds("feed") tabindex=move || holds("0") aria-label=move || holds("").map(|_| label())
                     aria-busy=move || if matches!(paging.get(), Paging::Older | Paging::Newer) { "true" } else { "false" }
-                    on:keydown=move |event| kept.with_value(|conversation| walk(&event, conversation))>
+                    on:keydown=move |event| kept.with_value(|conversation| walk(&event, conversation))
+                    on:contextmenu=move |event| open_menu(&event)
+                    on:touchstart=move |event| hold(touched, &event) on:touchmove=move |_| let_go(touched)
+                    on:touchend=move |_| let_go(touched) on:touchcancel=move |_| let_go(touched)>
                     {move || match paging.get() {
                         Paging::Failed(_) => view! {
                             <p class="paging-failed">
@@ -317,8 +355,9 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
                         .into_any(),
                         _ => ().into_any(),
                     }}
-                    <For each=laid_out key=|row| (row.entry.id, row.day, row.unread, row.lead)
+                    <For each=laid_out key=|row| (row.entry.id, row.day, row.unread, row.lead, row.lines.last().map(|line| line.position), row.lines.len())
                         children=move |row| view! { <MessageRow row conversation=kept.get_value() peer_read named on_jump/> }/>
+                    {move || last_lines.with(|lines| lines_view(lines))}
                 </div>
                 <Show when=move || empty.get()>
                     <EmptyPanel icon=Icon::Chats title=t("conversation.empty.title") text=t("conversation.empty.text")/>
@@ -339,9 +378,48 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     .into_any()
 }
 
+/// Opens the menu of the message that an event is in; false if there is none, or it is open.
+fn show_menu(event: &web_sys::Event) -> bool {
+    let target = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    // A link has a menu of its own.
+    let article = target.filter(|it| it.closest("a, .menu").ok().flatten().is_none());
+    let article = article.and_then(|target| target.closest("article").ok().flatten());
+    let button = article.and_then(|article| {
+        article.query_selector(".menu > [aria-expanded=false]").ok()??.dyn_into::<HtmlElement>().ok()
+    });
+    if let Some(button) = &button {
+        button.click();
+    }
+    button.is_some()
+}
+
+/// The menu key or a long touch; the mouse's own button is left to the browser.
+fn open_menu(event: &web_sys::MouseEvent) {
+    if event.button() != 2 && show_menu(event) {
+        event.prevent_default();
+    }
+}
+
+/// A finger has come down. Where the browser makes nothing of a long touch, the menu opens all the same.
+fn hold(touched: StoredValue<u32>, event: &web_sys::TouchEvent) {
+    touched.update_value(|count| *count += 1);
+    let (this, event) = (touched.get_value(), event.clone());
+    spawn_local(async move {
+        sleep(LONG_TOUCH).await;
+        if touched.try_get_value() == Some(this) {
+            show_menu(&event);
+        }
+    });
+}
+
+fn let_go(touched: StoredValue<u32>) {
+    touched.update_value(|count| *count += 1);
+}
+
 /// Keys within the history: from message to message, to answer one, and back to writing.
 fn walk(event: &web_sys::KeyboardEvent, conversation: &Conversation) {
-    if event.alt_key() || event.ctrl_key() || event.meta_key() {
+    // What lies in a message, as its menu, has used the key.
+    if event.default_prevented() || event.alt_key() || event.ctrl_key() || event.meta_key() {
         return;
     }
     let Some(target) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };

@@ -24,7 +24,10 @@ pub fn ChatsList() -> impl IntoView {
     let empty = Memo::new(move |_| order.with(Vec::is_empty));
     view! {
         <header class="side-head">
-            <h1 id="side-title">{t("nav.chats")}</h1>
+            <div class="side-line">
+                <h1 id="side-title">{t("nav.chats")}</h1>
+                <a class="icon-button" href="/chats/new" title=t("new-group.title") aria-label=t("new-group.title")>{Icon::Plus.view()}</a>
+            </div>
             <SearchButton/>
         </header>
         <div class="scroll">
@@ -34,6 +37,7 @@ pub fn ChatsList() -> impl IntoView {
                 Phase::Ready if empty.get() => view! {
                     <EmptyPanel icon=Icon::Chats title=t("chats.empty.title") text=t("chats.empty.text")>
                         <a class="button primary" href="/people">{t("chats.empty.action")}</a>
+                        <a class="button" href="/chats/new">{t("new-group.title")}</a>
                     </EmptyPanel>
                 }
                 .into_any(),

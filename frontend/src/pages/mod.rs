@@ -2,8 +2,11 @@
 
 pub mod chats;
 pub mod conversation;
+pub mod invite;
+pub mod new_group;
 pub mod people;
 pub mod photo;
+pub mod privacy;
 pub mod profile;
 pub mod sessions;
 pub mod settings;

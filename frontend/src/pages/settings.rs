@@ -7,6 +7,7 @@ use crate::app::Root;
 use crate::browser::{focus, next_frame};
 use crate::components::icon::Icon;
 use crate::i18n::{Lang, lang, t};
+use crate::pages::privacy::Privacy;
 use crate::pages::profile::Profile;
 use crate::pages::sessions::Sessions;
 use crate::prefs::{Theme, choose_theme, theme};
@@ -22,6 +23,7 @@ pub fn Settings() -> impl IntoView {
                     <h1>{t("nav.settings")}</h1>
                 </header>
                 <Profile/>
+                <Privacy/>
                 <Looks/>
                 <Sessions/>
                 <SignOut/>

@@ -12,6 +12,8 @@ use crate::components::status::{Announcer, Banner, Notice};
 use crate::i18n::{t, t_count};
 use crate::pages::chats::ChatsList;
 use crate::pages::conversation::ConversationPage;
+use crate::pages::invite::InvitePage;
+use crate::pages::new_group::NewGroup;
 use crate::pages::people::PeopleList;
 use crate::pages::settings::Settings;
 use crate::route::Route;
@@ -44,10 +46,16 @@ pub fn Shell() -> impl IntoView {
     let depth = move || match route.get() {
         Route::Chats(None) | Route::People(None) | Route::Unknown | Route::SignIn | Route::SignUp => "list",
         Route::Chats(Some(_)) => "open in-talk",
-        Route::People(Some(_)) | Route::Settings => "open",
+        Route::People(Some(_)) | Route::Settings | Route::NewGroup | Route::Invite => "open",
     };
     let keys = window_event_listener(leptos::ev::keydown, move |event| shortcut(store, &event));
     on_cleanup(move || keys.remove());
+    // Who is writing is named, even if nothing was heard of them before.
+    Effect::new(move || {
+        for person in store.typing.everybody() {
+            store.ask_who(person);
+        }
+    });
     let incoming = store.related(Relation::Incoming);
     let requests = Memo::new(move |_| incoming.with(|people| people.len() as u64));
     let unread = Memo::new(move |_| store.total_unread());
@@ -71,6 +79,8 @@ pub fn Shell() -> impl IntoView {
                     {move || match route.get() {
                         Route::Chats(Some(id)) => view! { <ConversationPage id/> }.into_any(),
                         Route::People(Some(id)) => view! { <div class="scroll"><PersonPanel id page=true/></div> }.into_any(),
+                        Route::NewGroup => view! { <NewGroup/> }.into_any(),
+                        Route::Invite => view! { <InvitePage/> }.into_any(),
                         Route::Settings => view! { <Settings/> }.into_any(),
                         Route::People(None) => view! {
                             <EmptyPanel icon=Icon::People title=t("people.none.title") text=t("people.none.text")/>
@@ -154,13 +164,15 @@ fn escape(store: Store) {
         return;
     }
     match store.router.peek() {
-        Route::Chats(Some(_)) | Route::Settings => store.router.go(Route::Chats(None)),
+        Route::Chats(Some(_)) | Route::NewGroup | Route::Invite | Route::Settings => {
+            store.router.go(Route::Chats(None));
+        }
         Route::People(Some(_)) => store.router.go(Route::People(None)),
         _ => return,
     }
     spawn_local(async {
         crate::browser::next_frame().await;
-        if let Some(first) = document().query_selector(".side a[href]").ok().flatten() {
+        if let Some(first) = document().query_selector(".side .row").ok().flatten() {
             use wasm_bindgen::JsCast;
             let _ = first.dyn_into::<web_sys::HtmlElement>().map(|element| element.focus());
         }

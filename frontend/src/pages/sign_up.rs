@@ -10,6 +10,7 @@ use crate::app::Root;
 use crate::browser::{focus, new_key};
 use crate::components::field::{Attempt, Field};
 use crate::i18n::{Lang, lang, t};
+use crate::invite;
 use crate::wording::{failure_text, field_text};
 
 #[component]
@@ -109,6 +110,7 @@ pub fn PublicPage(title: String, lead: String, children: Children) -> impl IntoV
                 <p class="brand"><span class="brand-mark" aria-hidden="true"></span>{t("app.name")}</p>
                 <h1>{title}</h1>
                 <p class="lead">{lead}</p>
+                {invite::is_kept().then(|| view! { <p class="note" role="status">{t("invite.sign-in-first")}</p> })}
                 {children()}
             </div>
             <div class="languages" role="group" aria-label=t("settings.language")>

@@ -1,17 +1,26 @@
 //! The list of chats.
 
+use domain::Timestamp;
 use domain::ids::{ChatId, PersonId};
 use domain::problem::Kind;
-use domain::views::{Chat, Message};
+use domain::views::{Chat, ChatKind, Message};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::{Phase, Store};
 use crate::api::{Answer, Failure};
+use crate::browser::now;
 use crate::route::Route;
 
 /// More chats than this are not loaded; search finds the others.
 const MOST: usize = 1_000;
+/// Until when a chat is muted that is muted for good: the end of the year 9998.
+pub const FOREVER: Timestamp = Timestamp(253_370_764_799_000_000);
+
+/// Whether nothing is told of a chat now.
+pub fn is_muted(chat: &Chat) -> bool {
+    chat.muted_until.is_some_and(|until| until.millis() as f64 > now())
+}
 
 /// Milliseconds of a chat's last sign of life: its last message, else its making, which its id tells.
 fn activity(chat: &Chat) -> i64 {
@@ -33,7 +42,7 @@ fn note(chat: &mut Chat, message: &Message, mine: bool) -> bool {
     if mine {
         chat.read_number = message.number;
         chat.unread = 0;
-    } else if message.number > chat.read_number {
+    } else if message.number > chat.read_number && !message.collapsed && message.deleted.is_none() {
         chat.unread += 1;
     }
     true
@@ -70,6 +79,7 @@ impl Store {
             if cursor.is_none() || chats.len() >= MOST {
                 sort(&mut chats);
                 self.chats.set(chats);
+                self.group_round.update(|count| *count += 1);
                 return Ok(());
             }
         }
@@ -90,8 +100,13 @@ impl Store {
     }
 
     pub fn put_chat(self, chat: Chat) {
+        if chat.kind == ChatKind::Group {
+            self.group_round.update(|count| *count += 1);
+        }
         self.chats.update(|chats| {
             match chats.iter_mut().find(|known| known.chat_id == chat.chat_id) {
+                // Of one that was left, what came later is not shown any more.
+                Some(known) if chat.left => *known = chat,
                 // An answer that was overtaken by live frames must not take them back.
                 Some(known) if known.last_number > chat.last_number => {
                     let (last, last_number, unread) = (known.last.take(), known.last_number, known.unread);
@@ -136,6 +151,7 @@ impl Store {
     /// Takes a message into the list; says whether it is new there.
     pub(super) fn note_message(self, message: &Message) -> bool {
         let mine = message.author.user_id == self.my_id;
+        self.typing.over(message.chat_id, message.author.user_id);
         let known = self.peek_chat(message.chat_id, |_| ()).is_some();
         if !known {
             let id = message.chat_id;
@@ -156,8 +172,45 @@ impl Store {
         fresh
     }
 
+    /// Of the chats that are not muted.
     pub fn total_unread(self) -> u64 {
-        self.chats.with(|chats| chats.iter().map(|chat| chat.unread).sum())
+        self.chats.with(|chats| {
+            chats.iter().filter(|chat| chat.unread > 0 && !is_muted(chat)).map(|chat| chat.unread).sum()
+        })
+    }
+
+    /// Pins a chat to the top of the list, or lets it go. It shows at once.
+    pub fn pin(self, id: ChatId, pinned: bool) {
+        let Some(before) = self.peek_chat(id, |chat| chat.pinned) else { return };
+        self.arrange(id, |chat| chat.pinned = pinned);
+        spawn_local(async move {
+            if let Err(failure) = self.api.pin_chat(id, pinned).await {
+                self.arrange(id, |chat| chat.pinned = before);
+                self.complain(&failure);
+            }
+        });
+    }
+
+    /// Has nothing told of a chat until then, or everything again. It shows at once.
+    pub fn mute(self, id: ChatId, until: Option<Timestamp>) {
+        let Some(before) = self.peek_chat(id, |chat| chat.muted_until) else { return };
+        self.arrange(id, |chat| chat.muted_until = until);
+        spawn_local(async move {
+            if let Err(failure) = self.api.mute_chat(id, until).await {
+                self.arrange(id, |chat| chat.muted_until = before);
+                self.complain(&failure);
+            }
+        });
+    }
+
+    /// Changes one chat, and puts it where it belongs then.
+    fn arrange(self, id: ChatId, change: impl FnOnce(&mut Chat)) {
+        self.chats.update(|chats| {
+            if let Some(chat) = chats.iter_mut().find(|chat| chat.chat_id == id) {
+                change(chat);
+            }
+            sort(chats);
+        });
     }
 
     /// Opens the direct chat with `person`, and goes there.
@@ -195,9 +248,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use domain::Timestamp;
     use domain::ids::MessageId;
-    use domain::views::{Author, ChatKind, PersonState, Role};
+    use domain::views::{Author, Deleted, PersonState, Role};
     use uuid::Uuid;
 
     use super::*;
@@ -210,6 +262,9 @@ mod tests {
             peer: None,
             member_count: 2,
             my_role: Role::Member,
+            left: false,
+            dissolved: false,
+            history: None,
             last: None,
             last_number: 0,
             read_number: 0,
@@ -236,7 +291,13 @@ mod tests {
             author,
             text: "hello".to_owned(),
             sent_at: Timestamp(millis * 1_000),
+            edited_at: None,
+            deleted: None,
             reply_to: None,
+            forwarded_from: None,
+            reactions: Vec::new(),
+            attachments: Vec::new(),
+            collapsed: false,
         }
     }
 
@@ -261,5 +322,15 @@ mod tests {
         assert_eq!(chat.unread, 2);
         assert!(note(&mut chat, &third, true));
         assert_eq!((chat.unread, chat.read_number), (0, 3));
+    }
+
+    #[test]
+    fn what_a_blocked_person_says_and_what_is_deleted_counts_for_nothing() {
+        let mut chat = chat(1);
+        let collapsed = Message { collapsed: true, ..message(&chat, 1, 1) };
+        let deleted = Message { deleted: Some(Deleted::Moderator), ..message(&chat, 2, 1) };
+        assert!(note(&mut chat, &collapsed, false));
+        assert!(note(&mut chat, &deleted, false));
+        assert_eq!((chat.unread, chat.last_number), (0, 2));
     }
 }

@@ -4,16 +4,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use domain::Timestamp;
 use domain::ids::{ChatId, MessageId};
-use domain::views::{Author, Message, ReplyTo};
+use domain::views::{Author, Line, Message, Messages, ReplyTo};
 use leptos::prelude::*;
 
 use super::Phase;
 use crate::api::{Failure, PAGE};
 
-/// The most messages that are on the page at once.
+/// The most messages and lines that are on the page at once.
 pub const ROWS: usize = 400;
+/// The most lines that are drawn one under the other; of more, one tells how many stand above.
+pub const TOGETHER: usize = 10;
+/// How much an answer quotes, in scalar values; as the server does.
+const EXCERPT: usize = 120;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
@@ -26,22 +29,15 @@ pub enum Delivery {
 /// A message on its way or arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    pub author: Author,
-    pub text: String,
-    pub sent_at: Timestamp,
-    pub reply_to: Option<ReplyTo>,
+    /// Its number and time are the server's only once it is sent.
+    pub message: Message,
     pub delivery: Delivery,
 }
 
 impl From<Message> for Item {
     fn from(message: Message) -> Self {
-        Self {
-            author: message.author,
-            text: message.text,
-            sent_at: message.sent_at,
-            reply_to: message.reply_to,
-            delivery: Delivery::Sent(message.number),
-        }
+        let delivery = Delivery::Sent(message.number);
+        Self { message, delivery }
     }
 }
 
@@ -75,12 +71,38 @@ impl Entry {
             self.item.set(item);
         }
     }
+
+    /// Has an answer to the message `number` quote it as it reads now.
+    fn requote(&self, number: u64, excerpt: Option<&String>) {
+        let quotes = |item: &Item| {
+            let reply = item.message.reply_to.as_ref();
+            reply.is_some_and(|reply| reply.number == number && reply.excerpt.as_ref() != excerpt)
+        };
+        if self.item.with_untracked(quotes) {
+            self.item.update(|item| {
+                if let Some(reply) = &mut item.message.reply_to {
+                    reply.excerpt = excerpt.cloned();
+                }
+            });
+        }
+    }
 }
 
-/// Consecutive messages of a chat, oldest first.
+/// What an answer quotes of a message; nothing of one that was deleted.
+pub fn excerpt(message: &Message) -> Option<String> {
+    if message.deleted.is_some() {
+        return None;
+    }
+    let line = message.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(line.chars().take(EXCERPT).collect())
+}
+
+/// Consecutive messages of a chat, oldest first, and the lines that stand among them.
 #[derive(Clone, Default)]
 pub struct Window {
     pub entries: Vec<Entry>,
+    /// By the message that they stand after, then as they happened.
+    lines: Vec<Line>,
     /// Whether there are older ones than these.
     pub older: bool,
     /// Whether there are newer ones than these.
@@ -113,8 +135,22 @@ impl Window {
         self.entries.get(usize::try_from(index).ok()?).filter(|entry| entry.number() == Some(number))
     }
 
+    /// The lines that stand before the message at `index`, or after the last one.
+    pub fn lines_before(&self, index: usize) -> &[Line] {
+        let end = |index: usize| match self.entries.get(index).and_then(Entry::number) {
+            Some(number) => self.lines.partition_point(|line| line.after_number < number),
+            None => self.lines.len(),
+        };
+        let start = index.checked_sub(1).map_or(0, end);
+        &self.lines[start.min(end(index))..end(index)]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.lines.is_empty()
+    }
+
     /// Shows `page` in place of what was shown; messages that were there keep their rows.
-    pub fn replace(&mut self, page: Vec<Message>, older: bool, newer: bool) {
+    pub fn replace(&mut self, page: Messages, older: bool, newer: bool) {
         let known = std::mem::take(&mut self.entries);
         let row = |message: Message| match known.iter().find(|entry| entry.id == message.message_id) {
             Some(entry) => {
@@ -123,28 +159,42 @@ impl Window {
             }
             None => Entry::new(message.message_id, message.into()),
         };
-        *self = Self { entries: page.into_iter().map(row).collect(), older, newer };
+        *self = Self { entries: page.items.into_iter().map(row).collect(), lines: Vec::new(), older, newer };
+        self.take_lines(page.lines);
     }
 
     /// A page of older messages; what no longer fits goes at the newer end.
-    pub fn prepend(&mut self, page: Vec<Message>) {
-        self.older = page.len() == PAGE && page.first().is_some_and(|message| message.number > 1);
+    pub fn prepend(&mut self, page: Messages) {
+        self.older = page.items.len() == PAGE && page.items.first().is_some_and(|message| message.number > 1);
         let first = self.first().unwrap_or(u64::MAX);
-        let fresh = page.into_iter().filter(|message| message.number < first);
+        let fresh = page.items.into_iter().filter(|message| message.number < first);
         self.entries.splice(0..0, fresh.map(|message| Entry::new(message.message_id, message.into())));
-        if self.entries.len() > ROWS {
-            self.entries.truncate(ROWS);
+        self.take_lines(page.lines);
+        while let Some(excess) = self.excess() {
+            self.entries.truncate(self.entries.len() - excess);
             self.newer = true;
+            self.prune_lines();
         }
     }
 
     /// A page of newer messages; what no longer fits goes at the older end.
-    pub fn append(&mut self, page: Vec<Message>) {
-        self.newer = page.len() == PAGE;
+    pub fn append(&mut self, page: Messages) {
+        self.newer = page.items.len() == PAGE;
         let last = self.last().unwrap_or(0);
-        let fresh = page.into_iter().filter(|message| message.number > last);
+        let fresh = page.items.into_iter().filter(|message| message.number > last);
         self.entries.extend(fresh.map(|message| Entry::new(message.message_id, message.into())));
+        self.take_lines(page.lines);
         self.trim_older();
+    }
+
+    /// What the server says now of messages that are shown.
+    pub fn renew(&mut self, page: Messages) {
+        for message in page.items {
+            if let Some(entry) = self.entry(message.number) {
+                entry.settle(message);
+            }
+        }
+        self.take_lines(page.lines);
     }
 
     /// A message that has just arrived; `row` is the one that it was pending in.
@@ -173,11 +223,46 @@ impl Window {
         Fit::Added
     }
 
+    /// Lines from a page or a live frame.
+    pub fn take_lines(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            let place = (line.after_number, line.position);
+            if let Err(at) =
+                self.lines.binary_search_by_key(&place, |known| (known.after_number, known.position))
+            {
+                self.lines.insert(at, line);
+            }
+        }
+        self.prune_lines();
+    }
+
+    /// Drops the lines that stand among messages which are not shown.
+    fn prune_lines(&mut self) {
+        let (older, newer) = (self.older, self.newer);
+        if let Some((first, last)) = self.first().zip(self.last()) {
+            let from = if older { first - 1 } else { 0 };
+            let to = if newer { last } else { u64::MAX };
+            self.lines.retain(|line| (from..=to).contains(&line.after_number));
+        }
+    }
+
+    /// How many messages are to go for the rest to fit.
+    fn excess(&self) -> Option<usize> {
+        let lines = |index| {
+            let count = self.lines_before(index).len();
+            if count > TOGETHER { TOGETHER + 1 } else { count }
+        };
+        let drawn = if self.lines.is_empty() { 0 } else { (0..=self.entries.len()).map(lines).sum() };
+        let excess =
+            (self.entries.len() + drawn).saturating_sub(ROWS).min(self.entries.len().saturating_sub(1));
+        (excess > 0).then_some(excess)
+    }
+
     fn trim_older(&mut self) {
-        let excess = self.entries.len().saturating_sub(ROWS);
-        if excess > 0 {
+        while let Some(excess) = self.excess() {
             self.entries.drain(..excess);
             self.older = true;
+            self.prune_lines();
         }
     }
 }
@@ -205,6 +290,13 @@ pub struct Conversation {
     pub divider: ArcRwSignal<Option<u64>>,
     /// The message that the next one answers.
     pub reply: ArcRwSignal<Option<ReplyTo>>,
+    /// The number of the message that is being edited.
+    pub editing: ArcRwSignal<Option<u64>>,
+    /// The number of a message that is to be brought into view.
+    pub jump: ArcRwSignal<Option<u64>>,
+    /// Who can be mentioned, once somebody asked.
+    pub names: ArcRwSignal<Vec<Author>>,
+    pub(super) names_asked: Arc<AtomicBool>,
     /// Pixels above what is in view, or was when it was left; absent at the bottom.
     pub scroll: ArcRwSignal<Option<f64>>,
     /// What it shows may be old: a gap in the live frames.
@@ -222,15 +314,61 @@ impl Conversation {
             paging: ArcRwSignal::new(Paging::Idle),
             divider: ArcRwSignal::new(None),
             reply: ArcRwSignal::new(None),
+            editing: ArcRwSignal::new(None),
+            jump: ArcRwSignal::new(None),
+            names: ArcRwSignal::default(),
+            names_asked: Arc::new(AtomicBool::new(false)),
             scroll: ArcRwSignal::new(None),
             stale: Arc::new(AtomicBool::new(true)),
             sending: Arc::new(AtomicBool::new(false)),
         }
     }
 
+    /// Shows lines from a live frame.
+    pub fn receive_line(&self, line: Line) {
+        if self.phase.get_untracked() == Phase::Ready {
+            self.window.update(|window| window.take_lines(vec![line]));
+        }
+    }
+
+    /// Has everything that quotes this message quote it as it reads now.
+    fn requote(&self, message: &Message) {
+        if message.deleted.is_none() && message.edited_at.is_none() {
+            return;
+        }
+        let (number, excerpt) = (message.number, excerpt(message));
+        let all = |rows: &Vec<Entry>| rows.iter().for_each(|row| row.requote(number, excerpt.as_ref()));
+        self.window.with_untracked(|window| all(&window.entries));
+        self.outbox.with_untracked(all);
+        if self.reply.with_untracked(|reply| reply.as_ref().is_some_and(|reply| reply.number == number)) {
+            self.reply.update(|reply| {
+                if let Some(reply) = reply {
+                    reply.excerpt = excerpt;
+                }
+            });
+        }
+    }
+
+    /// Changes a message that is shown, before the server tells of it or as it has.
+    pub fn change(&self, number: u64, change: impl FnOnce(&mut Message)) {
+        let row = self.window.with_untracked(|window| window.entry(number).cloned());
+        if let Some(row) = row {
+            row.item.update(|item| change(&mut item.message));
+            self.requote(&row.item.get_untracked().message);
+        }
+    }
+
+    /// A message that is shown, as it stands.
+    pub fn message(&self, number: u64) -> Option<Message> {
+        self.window.with_untracked(|window| {
+            window.entry(number).map(|entry| entry.item.with_untracked(|item| item.message.clone()))
+        })
+    }
+
     /// Takes a message into the window, out of the outbox if it was pending there.
     pub fn receive(&self, message: Message) -> Fit {
         let id = message.message_id;
+        self.requote(&message);
         let row = self.outbox.with_untracked(|rows| rows.iter().find(|row| row.id == id).cloned());
         let scrolled = self.scroll.with_untracked(Option::is_some);
         let fit = if self.phase.get_untracked() == Phase::Ready {
@@ -251,86 +389,5 @@ impl Conversation {
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::ids::PersonId;
-    use domain::views::PersonState;
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn message(number: u64) -> Message {
-        let id = |n: u64| Uuid::from_u128(u128::from(n));
-        let author = Author {
-            user_id: PersonId(id(7)),
-            nickname: "anna".to_owned(),
-            name: "Anna".to_owned(),
-            photo_id: None,
-            state: PersonState::Active,
-        };
-        Message {
-            message_id: MessageId(id(number)),
-            chat_id: ChatId(id(1)),
-            number,
-            author,
-            text: format!("message {number}"),
-            sent_at: Timestamp(0),
-            reply_to: None,
-        }
-    }
-
-    fn page(from: u64, to: u64) -> Vec<Message> {
-        (from..=to).map(message).collect()
-    }
-
-    fn range(window: &Window) -> (Option<u64>, Option<u64>) {
-        (window.first(), window.last())
-    }
-
-    #[test]
-    fn a_window_never_holds_more_rows_than_it_may_and_knows_what_it_dropped() {
-        let mut window = Window::default();
-        window.replace(page(951, 1000), true, false);
-        while window.first() > Some(1) {
-            let first = window.first().expect("it is not empty");
-            window.prepend(page(first - 50, first - 1));
-            assert!(window.entries.len() <= ROWS);
-        }
-        assert_eq!(range(&window), (Some(1), Some(400)));
-        assert_eq!((window.older, window.newer), (false, true));
-        window.append(page(401, 450));
-        assert_eq!(range(&window), (Some(51), Some(450)));
-        assert_eq!((window.older, window.newer), (true, true));
-        window.append(page(451, 470));
-        assert!(!window.newer, "a short page is the last one");
-    }
-
-    #[test]
-    fn a_message_that_has_arrived_follows_the_last_or_shows_a_gap() {
-        let mut window = Window::default();
-        assert_eq!(window.receive(message(1), None), Fit::Added);
-        assert_eq!(window.receive(message(1), None), Fit::Known);
-        assert_eq!(window.receive(message(3), None), Fit::Gap);
-        assert_eq!(window.receive(message(2), None), Fit::Added);
-        assert_eq!(range(&window), (Some(1), Some(2)));
-        window.newer = true;
-        assert_eq!(window.receive(message(3), None), Fit::Away);
-    }
-
-    #[test]
-    fn a_pending_message_keeps_its_row_when_it_is_sent() {
-        let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
-        conversation.phase.set(Phase::Ready);
-        let pending = Item { delivery: Delivery::Pending, ..Item::from(message(1)) };
-        let row = Entry::new(message(1).message_id, pending);
-        conversation.outbox.set(vec![row.clone()]);
-        assert_eq!(conversation.receive(message(1)), Fit::Added);
-        assert_eq!(
-            conversation.receive(message(1)),
-            Fit::Known,
-            "the answer after the frame changes nothing"
-        );
-        assert!(conversation.outbox.get_untracked().is_empty());
-        assert_eq!(row.number(), Some(1), "the very row that was pending");
-        assert_eq!(conversation.window.get_untracked().entries.len(), 1);
-    }
-}
+#[path = "conversation_spec.rs"]
+mod tests;

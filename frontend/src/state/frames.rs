@@ -2,7 +2,7 @@
 
 use domain::ids::ChatId;
 use domain::live::{Ids, What};
-use domain::views::{Chat, Message, Person};
+use domain::views::{Chat, Line, LineKind, Message, Person};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -10,6 +10,7 @@ use super::Store;
 use super::conversation::Fit;
 use crate::api::saw_position;
 use crate::browser::is_attended;
+use crate::gist::gist;
 use crate::i18n::t_with;
 use crate::route::Route;
 
@@ -22,6 +23,13 @@ impl Store {
                 Some(message) => self.hear(message),
                 None => self.refetch_chat(ids.chat_id),
             },
+            What::Line => {
+                if let (Some(chat_id), Some(line)) =
+                    (ids.chat_id, item.and_then(|item| serde_json::from_str::<Line>(item).ok()))
+                {
+                    self.hear_line(chat_id, line);
+                }
+            }
             What::Chat => match item.and_then(|item| serde_json::from_str::<Chat>(item).ok()) {
                 Some(chat) => self.put_chat(chat),
                 None => self.refetch_chat(ids.chat_id),
@@ -67,21 +75,36 @@ impl Store {
         }
     }
 
-    /// A message from a live frame: taken in, and told to who cannot see it.
+    fn hear_line(self, chat_id: ChatId, line: Line) {
+        let Some(conversation) = self.known_conversation(chat_id) else { return };
+        let came_or_went = !matches!(line.kind, LineKind::Renamed | LineKind::RoleSet);
+        conversation.receive_line(line);
+        if came_or_went {
+            self.renew_names(&conversation);
+        }
+    }
+
+    /// A message from a live frame: taken in, and told to who cannot see it if it is new.
     fn hear(self, message: Message) {
         let chat_id = message.chat_id;
         let others = message.author.user_id != self.my_id;
         let open = self.router.peek() == Route::Chats(Some(chat_id));
-        let was_read = self.peek_chat(chat_id, |chat| chat.unread == 0 && message.number > chat.last_number);
-        if others && open && !is_attended() && was_read == Some(true) {
+        let last = self.peek_chat(chat_id, |chat| (chat.last_number, chat.unread == 0));
+        let fresh = last.is_none_or(|(last, _)| message.number > last);
+        let was_read = fresh && last.is_some_and(|(_, was_read)| was_read);
+        if others && open && !is_attended() && was_read {
             // Whoever comes back to this page finds where they left.
             if let Some(conversation) = self.known_conversation(chat_id) {
                 conversation.divider.set(Some(message.number - 1));
             }
         }
-        if others && open {
-            let words = [("name", message.author.name.as_str()), ("text", message.text.as_str())];
+        if others && open && fresh && !message.collapsed {
+            let words = [("name", message.author.name.as_str()), ("text", &gist(&message))];
             self.announcement.set(t_with("message.announced", &words));
+        }
+        if others && !fresh && message.deleted.is_some() {
+            // Whether it was counted as unread only the server knows.
+            self.refetch_chat(Some(chat_id));
         }
         self.receive(message);
     }
@@ -90,6 +113,7 @@ impl Store {
     pub(super) fn receive(self, message: Message) {
         let chat_id = message.chat_id;
         self.note_message(&message);
+        self.note_touched(&message);
         let Some(conversation) = self.known_conversation(chat_id) else { return };
         let was_unsent =
             conversation.outbox.with_untracked(|rows| rows.iter().any(|row| row.id == message.message_id));
@@ -101,6 +125,16 @@ impl Store {
         }
         if was_unsent {
             self.keep_outbox(&conversation);
+        }
+    }
+
+    /// A touched message that is the chat's last shows there as it is now.
+    pub(super) fn note_touched(self, message: &Message) {
+        let is_last = |chat: &Chat| {
+            chat.last.as_ref().is_some_and(|last| last.number == message.number && last != message)
+        };
+        if self.peek_chat(message.chat_id, is_last) == Some(true) {
+            self.with_chat(message.chat_id, |chat| chat.last = Some(message.clone()));
         }
     }
 

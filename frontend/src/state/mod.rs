@@ -5,17 +5,21 @@ mod conversation;
 mod frames;
 mod open;
 mod outbox;
+mod passing;
 mod people;
 mod photos;
+mod touch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::ids::{ChatId, PersonId};
 use domain::views::{Chat, Me, Person};
 use leptos::prelude::*;
 
-pub use conversation::{Conversation, Delivery, Entry, Paging, Window};
+pub use chats::{FOREVER, is_muted};
+pub use conversation::{Conversation, Delivery, Entry, Item, Paging, TOGETHER, Window, excerpt};
 pub use outbox::drafts;
+pub use passing::{Presence, Typing};
 
 use crate::api::{Failure, SignedIn};
 use crate::browser::storage;
@@ -61,10 +65,16 @@ pub struct Store {
     pub panel: RwSignal<bool>,
     /// Whether the search of people and chats is open.
     pub searching: RwSignal<bool>,
+    pub presence: Presence,
+    pub typing: Typing,
     /// Raised when photos that did not load may do so now.
     pub photos_round: RwSignal<u32>,
+    /// Raised when who is in one of the groups, or what they may do there, may have changed.
+    pub group_round: RwSignal<u32>,
     /// When credentials were last renewed for photos, in milliseconds.
     photos_renewed: StoredValue<f64>,
+    /// Who was asked about because of a sign of life.
+    asked_who: StoredValue<HashSet<PersonId>>,
     conversations: StoredValue<HashMap<ChatId, Conversation>>,
     read_marks: StoredValue<HashMap<ChatId, open::ReadMark>>,
 }
@@ -86,8 +96,12 @@ impl Store {
             announcement: RwSignal::new(String::new()),
             panel: RwSignal::new(false),
             searching: RwSignal::new(false),
+            presence: Presence::new(),
+            typing: Typing::new(),
             photos_round: RwSignal::new(0),
+            group_round: RwSignal::new(0),
             photos_renewed: StoredValue::new(f64::NEG_INFINITY),
+            asked_who: StoredValue::new(HashSet::new()),
             conversations: StoredValue::new(HashMap::new()),
             read_marks: StoredValue::new(HashMap::new()),
         }

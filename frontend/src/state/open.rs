@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use domain::Timestamp;
 use domain::ids::ChatId;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -68,7 +69,7 @@ impl Store {
         }
         if conversation.phase.get_untracked() == Phase::Ready {
             if conversation.stale.load(Ordering::Relaxed) {
-                self.catch_up(conversation).await;
+                self.renew(conversation).await;
             }
         } else {
             self.load(conversation).await;
@@ -98,12 +99,12 @@ impl Store {
 
     /// Shows one page in place of what is there.
     async fn show(self, conversation: &Conversation, page: Page) -> Answer<()> {
-        let messages = self.api.messages(conversation.chat_id, page).await?.items;
+        let messages = self.api.messages(conversation.chat_id, page).await?;
         conversation.stale.store(false, Ordering::Relaxed);
-        let full = messages.len() == PAGE;
-        let first = messages.first().map_or(1, |message| message.number);
+        let full = messages.items.len() == PAGE;
+        let first = messages.items.first().map_or(1, |message| message.number);
         let (older, newer) = match page {
-            Page::After(_) => (first > 1, full),
+            Page::After(_) | Page::Since(_) => (first > 1, full),
             Page::Newest | Page::Before(_) => (full && first > 1, matches!(page, Page::Before(_))),
         };
         conversation.window.update(|window| window.replace(messages, older, newer));
@@ -124,6 +125,15 @@ impl Store {
         }
     }
 
+    /// Shows what was said at that time and later, and gives the number of the first message.
+    pub async fn show_since(self, conversation: &Conversation, from: Timestamp) -> Answer<Option<u64>> {
+        let page = self.api.messages(conversation.chat_id, Page::Since(from)).await?;
+        let Some(first) = page.items.first().map(|message| message.number) else { return Ok(None) };
+        let full = page.items.len() == PAGE;
+        conversation.window.update(|window| window.replace(page, first > 1, full));
+        Ok(Some(first))
+    }
+
     /// One more page of older messages; false if there was nothing to do. `before` is called right before the
     /// rows change.
     pub async fn page_older(self, conversation: &Conversation, before: impl FnOnce()) -> bool {
@@ -141,7 +151,7 @@ impl Store {
                 // In the meantime the window may have gone elsewhere.
                 if conversation.window.with_untracked(Window::first) == Some(first) {
                     before();
-                    conversation.window.update(|window| window.prepend(page.items));
+                    conversation.window.update(|window| window.prepend(page));
                 }
                 conversation.paging.set(Paging::Idle);
             }
@@ -156,6 +166,34 @@ impl Store {
             return false;
         }
         self.append(conversation, before).await
+    }
+
+    /// Asks again for what the window shows, for it may have been touched unheard, and for what has come since.
+    async fn renew(self, conversation: &Conversation) {
+        let range = conversation.window.with_untracked(|window| window.first().zip(window.last()));
+        if let Some((first, last)) = range {
+            if !begin(conversation, Paging::Newer) {
+                return;
+            }
+            let mut after = first - 1;
+            while after < last {
+                let Ok(page) = self.api.messages(conversation.chat_id, Page::After(after)).await else {
+                    break;
+                };
+                let Some(end) = page.items.last().map(|message| message.number) else { break };
+                after = end;
+                conversation.window.update(|window| window.renew(page));
+            }
+            conversation.paging.set(Paging::Idle);
+            if after < last {
+                return;
+            }
+        }
+        if conversation.window.with_untracked(|window| window.newer) {
+            conversation.stale.store(false, Ordering::Relaxed);
+        } else {
+            self.catch_up(conversation).await;
+        }
     }
 
     /// What the window misses at its newer end.
@@ -175,7 +213,7 @@ impl Store {
             let ids = page.items.iter().map(|message| message.message_id).collect::<Vec<_>>();
             if conversation.window.with_untracked(Window::last) == last {
                 before();
-                conversation.window.update(|window| window.append(page.items));
+                conversation.window.update(|window| window.append(page));
             }
             // A message that is in the history is not waiting any more.
             if conversation.outbox.with_untracked(|rows| rows.iter().any(|row| ids.contains(&row.id))) {

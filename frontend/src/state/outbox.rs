@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use domain::Timestamp;
 use domain::ids::{ChatId, MessageId};
-use domain::requests::Send;
-use domain::views::{Author, Message, PersonState, ReplyTo};
+use domain::requests::{Carried, Send};
+use domain::views::{Attachment, Author, Message, PersonState, ReplyTo};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ struct Unsent {
     /// Microseconds since 1970 UTC.
     at: i64,
     reply_to: Option<ReplyTo>,
+    #[serde(default)]
+    attachments: Vec<Attachment>,
     failed: bool,
 }
 
@@ -54,13 +56,17 @@ impl Store {
         format!("letopis:{}:outbox:{chat}", self.my_id)
     }
 
-    /// Puts a message on the screen and on its way.
-    pub fn send(self, conversation: &Conversation, text: String) {
-        let id = MessageId(new_key());
-        let sent_at = Timestamp((now() * 1_000.0) as i64);
-        let reply_to = conversation.reply.get_untracked();
-        let item = Item { author: self.author(), text, sent_at, reply_to, delivery: Delivery::Pending };
-        conversation.outbox.update(|rows| rows.push(Entry::new(id, item)));
+    /// Puts a message on the screen and on its way. What it carries is uploaded already.
+    pub fn send(self, conversation: &Conversation, text: String, attachments: Vec<Attachment>) {
+        let unsent = Unsent {
+            id: MessageId(new_key()),
+            text,
+            at: (now() * 1_000.0) as i64,
+            reply_to: conversation.reply.get_untracked(),
+            attachments,
+            failed: false,
+        };
+        conversation.outbox.update(|rows| rows.push(self.row(conversation.chat_id, unsent)));
         if conversation.reply.with_untracked(Option::is_some) {
             conversation.reply.set(None);
         }
@@ -71,7 +77,29 @@ impl Store {
         self.drain(conversation);
     }
 
-    fn author(self) -> Author {
+    /// The row of a message that is not sent.
+    fn row(self, chat_id: ChatId, unsent: Unsent) -> Entry {
+        let delivery = if unsent.failed { Delivery::Failed(Failure::Offline) } else { Delivery::Pending };
+        let message = Message {
+            message_id: unsent.id,
+            chat_id,
+            number: 0,
+            author: self.author(),
+            text: unsent.text,
+            sent_at: Timestamp(unsent.at),
+            edited_at: None,
+            deleted: None,
+            reply_to: unsent.reply_to,
+            forwarded_from: None,
+            reactions: Vec::new(),
+            attachments: unsent.attachments,
+            collapsed: false,
+        };
+        Entry::new(unsent.id, Item { message, delivery })
+    }
+
+    /// Oneself, as the author of a message.
+    pub(super) fn author(self) -> Author {
         self.me.with_untracked(|me| Author {
             user_id: me.user_id,
             nickname: me.nickname.clone().unwrap_or_default(),
@@ -113,11 +141,7 @@ impl Store {
         if unsent.is_empty() {
             return;
         }
-        let rows = unsent.into_iter().map(|unsent| {
-            let delivery = if unsent.failed { Delivery::Failed(Failure::Offline) } else { Delivery::Pending };
-            let (text, sent_at, reply_to) = (unsent.text, Timestamp(unsent.at), unsent.reply_to);
-            Entry::new(unsent.id, Item { author: self.author(), text, sent_at, reply_to, delivery })
-        });
+        let rows = unsent.into_iter().map(|unsent| self.row(conversation.chat_id, unsent));
         conversation.outbox.set(rows.collect());
         self.drain(conversation);
     }
@@ -148,20 +172,19 @@ impl Store {
     }
 
     async fn send_row(self, conversation: &Conversation, row: Entry) {
-        let item = row.item.get_untracked();
-        let chat_id = conversation.chat_id;
-        let reply_to = item.reply_to.as_ref().map(|reply| reply.number);
-        let body = Send { chat_id, text: item.text.clone(), reply_to };
+        let message = row.item.get_untracked().message;
+        let carried = message
+            .attachments
+            .iter()
+            .map(|attachment| Carried { blob_id: attachment.blob_id, name: attachment.name.clone() });
+        let body = Send {
+            chat_id: conversation.chat_id,
+            text: message.text.clone(),
+            reply_to: message.reply_to.as_ref().map(|reply| reply.number),
+            attachments: carried.collect(),
+        };
         match self.api.send(row.id, &body).await {
-            Ok(sent) => self.receive(Message {
-                message_id: sent.message_id,
-                chat_id,
-                number: sent.number,
-                author: item.author,
-                text: item.text,
-                sent_at: sent.sent_at,
-                reply_to: item.reply_to,
-            }),
+            Ok(sent) => self.receive(Message { number: sent.number, sent_at: sent.sent_at, ..message }),
             Err(failure) if row.is_pending() => {
                 row.item.update(|item| item.delivery = Delivery::Failed(failure))
             }
@@ -178,9 +201,10 @@ impl Store {
 fn unsent(row: &Entry) -> Unsent {
     row.item.with_untracked(|item| Unsent {
         id: row.id,
-        text: item.text.clone(),
-        at: item.sent_at.0,
-        reply_to: item.reply_to.clone(),
+        text: item.message.text.clone(),
+        at: item.message.sent_at.0,
+        reply_to: item.message.reply_to.clone(),
+        attachments: item.message.attachments.clone(),
         failed: matches!(item.delivery, Delivery::Failed(_)),
     })
 }

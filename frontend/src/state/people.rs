@@ -3,6 +3,7 @@
 use domain::ids::PersonId;
 use domain::views::{Person, Relation};
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 use super::{Phase, Store};
 use crate::api::{Act, Answer, Circle};
@@ -56,6 +57,32 @@ impl Store {
                 people.insert(person.user_id, person);
             });
         }
+    }
+
+    /// Takes in many people at once, whatever one has to do with them.
+    pub fn put_people(self, fresh: impl IntoIterator<Item = Person>) {
+        let fresh = self.people.with_untracked(|people| {
+            let changed = fresh.into_iter().filter(|person| people.get(&person.user_id) != Some(person));
+            changed.collect::<Vec<_>>()
+        });
+        if !fresh.is_empty() {
+            self.people
+                .update(|people| people.extend(fresh.into_iter().map(|person| (person.user_id, person))));
+        }
+    }
+
+    /// Finds out who somebody is that is heard of, once.
+    pub fn ask_who(self, id: PersonId) {
+        let known = self.people.with_untracked(|people| people.contains_key(&id));
+        if known || self.asked_who.with_value(|asked| asked.contains(&id)) {
+            return;
+        }
+        self.asked_who.update_value(|asked| {
+            asked.insert(id);
+        });
+        spawn_local(async move {
+            let _ = self.refresh_person(id).await;
+        });
     }
 
     pub async fn refresh_person(self, id: PersonId) -> Answer<()> {

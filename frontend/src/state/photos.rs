@@ -18,7 +18,11 @@ impl Store {
 
     /// The photo of who wrote a message, followed where the author is known.
     pub fn photo_of_author(self, author: &Author) -> Memo<Option<String>> {
-        let (id, written) = (author.user_id, author.photo_id.clone());
+        self.photo_or(author.user_id, author.photo_id.clone())
+    }
+
+    /// Somebody's photo, followed where they are known, else the one that was `written`.
+    pub fn photo_or(self, id: PersonId, written: Option<String>) -> Memo<Option<String>> {
         let now = move |_: Option<&Option<String>>| {
             self.people.with(|people| match people.get(&id) {
                 Some(person) => person.photo_id.clone(),

@@ -16,6 +16,8 @@ CREATE TABLE generation.users (
     -- Both or neither.
     photo_id     uuid,
     photo_blob   bytea,
+    -- JSON
+    settings     text COLLATE "C" NOT NULL,
     state        text COLLATE "C" NOT NULL,
     position     bigint           NOT NULL
 );

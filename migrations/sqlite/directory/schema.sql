@@ -15,6 +15,8 @@ CREATE TABLE users (
     -- Both or neither.
     photo_id     BLOB,
     photo_blob   BLOB,
+    -- JSON
+    settings     TEXT NOT NULL,
     state        TEXT NOT NULL,
     position     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

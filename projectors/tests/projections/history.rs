@@ -8,7 +8,7 @@ use chronicle::log::{Appended, Batch, ClaimKey, Head, LockedLog, Log, LogError, 
 use chronicle::reactions::Reactions;
 use chronicle::snapshots::Snapshots;
 use domain::aggregate::{Kind, StreamId};
-use domain::ids::EventId;
+use domain::ids::{ChatId, EventId, PersonId};
 use projectors::timeline::TimelineProjection;
 use projectors::{Context, Entry, Health, Pace, Projection, ProjectionError, Running};
 use stores::directory::LinkState;
@@ -187,6 +187,14 @@ impl Log for Holed {
     async fn claim(&self, claim: &ClaimKey) -> Result<(Option<String>, Head), LogError> {
         self.0.claim(claim).await
     }
+    async fn common_chats(
+        &self,
+        one: PersonId,
+        other: PersonId,
+        limit: usize,
+    ) -> Result<Vec<ChatId>, LogError> {
+        self.0.common_chats(one, other, limit).await
+    }
     async fn by_ids(&self, ids: &[EventId]) -> Result<Vec<Recorded>, LogError> {
         self.0.by_ids(ids).await
     }
@@ -306,8 +314,11 @@ async fn rows_of_another_code_version_are_made_anew_beside_the_old_ones() {
     let head = world.append(sent(ANN, 1, "Hello")).await;
     let work = Work::of(context, Pace::default(), |_| Newer);
     let status = work.until("timeline", |status| status.generation == 2).await;
-    assert_eq!((status.position, status.code_version, status.health), (head, 2, Health::Running));
+    assert_eq!(
+        (status.position, status.code_version, status.health),
+        (head, Newer::CODE_VERSION, Health::Running)
+    );
     let held = work.context.stores.timeline.serving().checkpoint().await.expect("an answer").expect("it");
-    assert_eq!((held.code_version, held.generation), (2, 2));
+    assert_eq!((held.code_version, held.generation), (Newer::CODE_VERSION, 2));
     assert!(work.context.stores.timeline.serving().message(CHAT, 1).await.expect("an answer").is_some());
 }

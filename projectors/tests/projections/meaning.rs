@@ -3,7 +3,7 @@
 use chronicle::keys::{OpenError, Place, subject_of};
 use domain::ids::SessionId;
 use domain::personal::{Device, Text};
-use domain::views::{PersonState, Relation};
+use domain::views::{ChatKind, Deleted, LineKind, PersonState, Relation};
 use stores::search::SearchQuery;
 use stores::sessions::SessionState;
 use uuid::Uuid;
@@ -97,4 +97,40 @@ async fn whoever_was_erased_leaves_rows_without_a_word_of_them() {
         stores.search.serving().candidates(SearchQuery::of("bobby")).await.expect("an answer").is_empty()
     );
     assert!(stores.timeline.serving().message(CHAT, 2).await.expect("an answer").is_some(), "numbers stay");
+}
+
+#[tokio::test]
+async fn a_group_and_what_became_of_its_messages() {
+    let world = World::new();
+    let work = Work::begin(world.open("data").await);
+    let story = [
+        group_created(ANN, &[]),
+        sent(ANN, 1, "Alone"),
+        added(ANN, BOB, 1),
+        sent(BOB, 2, "Hello"),
+        edited(BOB, 2, "Hello!"),
+        reacted(ANN, 2, "👍"),
+        kept(BOB, true),
+        left(BOB, 2),
+        deleted(ANN, 1),
+    ];
+    work.shows(world.append_all(story).await).await;
+    let timeline = work.context.stores.timeline.serving();
+
+    let bobs = timeline.chat_of(CHAT, BOB).await.expect("an answer").expect("Bob's chat");
+    assert_eq!((bobs.chat.kind, bobs.chat.member_count), (ChatKind::Group, 1));
+    assert!(bobs.me.left && bobs.me.pinned && bobs.me.shows(1) && !bobs.me.shows(3));
+
+    let [first, second] = [1, 2].map(|number| timeline.message(CHAT, number));
+    let (first, second) = (first.await.expect("an answer"), second.await.expect("an answer"));
+    let (first, second) = (first.expect("it"), second.expect("it"));
+    assert_eq!((first.touch.deleted, first.text.event_id), (Some(Deleted::Author), None), "nothing is left");
+    assert_eq!(second.touch.reactions, [(ANN, "👍".to_owned())]);
+    assert_eq!(timeline.edits(CHAT, 2).await.expect("an answer").len(), 1);
+
+    let lines = timeline.lines(CHAT, 0, u64::MAX >> 1, 9).await.expect("an answer");
+    let lines: Vec<_> = lines.iter().map(|line| (line.ordinal, line.after_number, line.kind)).collect();
+    let expected = [(1, 0, LineKind::Created), (2, 1, LineKind::Added), (3, 2, LineKind::Left)];
+    assert_eq!(lines, expected);
+    assert_eq!((first.lines, second.lines), (1, 2), "those above each");
 }

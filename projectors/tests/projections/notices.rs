@@ -143,3 +143,56 @@ async fn rows_that_stand_still_are_waited_for_once() {
     context.stores.progress.show("sessions", 4);
     assert!(waited(6).await, "they go on");
 }
+
+/// As [`heard`], with what each is about.
+async fn heard_of(
+    world: &World,
+    work: &Work,
+    person: PersonId,
+    events: Vec<domain::aggregate::Event>,
+) -> Vec<String> {
+    let mut subscription = work.context.stores.live.subscribe(person).await.expect("subscribed");
+    world.append_all(events).await;
+    let end = world.append(signed_in(person, SessionId(Uuid::from_u128(99)))).await;
+    let mut heard = Vec::new();
+    loop {
+        let (position, what, ids) = next(&mut subscription).await;
+        if position == end {
+            return heard;
+        }
+        heard.push(format!("{position} {what:?} {}", ids.number.unwrap_or_default()));
+    }
+}
+
+#[tokio::test]
+async fn who_is_in_a_group_hears_of_it_and_who_went_hears_of_that_alone() {
+    let world = World::new();
+    world.append_all([created(ANN, "ann", "Ann"), created(BOB, "bob", "Bob")]).await;
+    let (work, _) = listening(&world, ANN).await;
+    let story = || {
+        vec![
+            group_created(ANN, &[]),
+            sent(ANN, 1, "Alone"),
+            added(ANN, BOB, 1),
+            sent(ANN, 2, "Both"),
+            left(BOB, 2),
+            sent(ANN, 3, "Alone"),
+            deleted(ANN, 2),
+        ]
+    };
+    // The group's third event that is no message (created, added, left) stands after message 2.
+    // What is taken away is told to whoever may have it on a screen.
+    let bobs = ["5 Chat 0", "5 Line 2", "6 Message 2", "7 Chat 0", "7 Line 3", "9 Message 2"];
+    assert_eq!(heard_of(&world, &work, BOB, story()).await, bobs);
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_message_is_told_to_its_chat_and_how_a_chat_is_kept_to_oneself() {
+    let world = World::new();
+    world.append_all([created(ANN, "ann", "Ann"), chat_created(ANN, BOB), sent(ANN, 1, "Hello")]).await;
+    let (work, _) = listening(&world, ANN).await;
+    let story =
+        vec![edited(ANN, 1, "Hi"), reacted(BOB, 1, "👍"), reported(BOB, 1), deleted(ANN, 1), kept(ANN, true)];
+    assert_eq!(heard_of(&world, &work, BOB, story).await, ["4 Message 1", "5 Message 1", "7 Message 1"]);
+    assert_eq!(heard_of(&world, &work, ANN, vec![kept(ANN, false), kept(BOB, true)]).await, ["10 Chat 0"]);
+}

@@ -178,7 +178,7 @@ async fn an_event_that_cannot_be_read_parks_its_stream_for_those_it_concerns() {
     let world = World::new();
     world.append(chat_created(ANN, BOB)).await;
     let mut newer = world.record(sent(ANN, 1, "Hello")).await;
-    newer.event_version = "2".to_owned();
+    newer.event_version = "3".to_owned();
     let position = world.append_recorded(newer).await;
     // Sealed for another place: damaged, as far as anybody can tell.
     let mut damaged = world.record(registered(BOB, "bob@example.org")).await;

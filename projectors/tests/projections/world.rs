@@ -1,8 +1,9 @@
 //! A log, its keys and its read models under one folder, and people who do things.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chronicle::Clock;
@@ -13,13 +14,15 @@ use chronicle::log::{Appended, Batch, Head, Log, Recorded};
 use domain::Timestamp;
 use domain::account::AccountEvent;
 use domain::aggregate::Event;
-use domain::chat::ChatEvent;
+use domain::chat::{ChatEvent, Span};
 use domain::friendship::FriendshipEvent;
 use domain::ids::{ChatId, EventId, MessageId, Pair, PersonId, SessionId};
-use domain::personal::{Address, Device, Email, Name, Nickname, Personals, Text, Verifier};
+use domain::message::MessageEvent;
+use domain::personal::{Address, Device, Email, Name, Nickname, Personals, Text, Title, Verifier};
 use domain::read_marker::ReadMarkerEvent;
 use domain::session::{Method, SessionEvent, WhyRevoked};
 use domain::user::UserEvent;
+use domain::views::{History, ReportReason};
 use projectors::{Context, Health, Pace, Projection, Running, Status};
 use stores::timeline::Timeline;
 use stores::{Stores, Urls};
@@ -56,6 +59,8 @@ pub struct World {
     pub log: Arc<dyn Log>,
     pub log_id: Uuid,
     pub keyring: Keyring,
+    /// How many events each stream has.
+    sequences: Mutex<HashMap<(&'static str, String), u64>>,
 }
 
 impl World {
@@ -67,7 +72,7 @@ impl World {
         let store = SqliteKeyStore::open(&folder.path().join("keys.db")).expect("a key store");
         let keyring = Keyring::begin(Arc::new(store), &master, log_id, entropy).expect("a keyring");
         let log = SqliteLog::open(&folder.path().join("log.db")).expect("a log");
-        Self { folder, log, log_id, keyring }
+        Self { folder, log, log_id, keyring, sequences: Mutex::default() }
     }
 
     /// Opens the read models that lie in a folder of this name.
@@ -151,13 +156,22 @@ impl World {
             recorded_at: at(position),
             aggregate_type: kind.to_owned(),
             aggregate_id: aggregate_id.clone(),
-            // One a stream is what the log asks for; what it is does not matter here.
-            sequence: position,
+            sequence: self.sequence(kind, &aggregate_id),
             event_type: event.event_type(),
             event_version: event.event_version(),
             payload: event.encode().expect("sealed"),
             metadata: "{}".to_owned(),
         }
+    }
+}
+
+impl World {
+    /// The next one of a stream.
+    fn sequence(&self, kind: &'static str, aggregate_id: &str) -> u64 {
+        let mut sequences = self.sequences.lock().expect("no panic");
+        let sequence = sequences.entry((kind, aggregate_id.to_owned())).or_default();
+        *sequence += 1;
+        *sequence
     }
 }
 
@@ -183,11 +197,14 @@ fn stream(event: &Event) -> String {
             };
             Pair::of(*a, *b).expect("two people").to_string()
         }
-        Event::Chat(ChatEvent::DirectChatCreated { chat, .. } | ChatEvent::MessageSent { chat, .. }) => {
-            chat.to_string()
+        Event::Chat(event) => event.chat().to_string(),
+        Event::Message(event) => {
+            let (chat, number) = event.place();
+            domain::ids::message_stream_id(chat, number)
         }
-        Event::ReadMarker(ReadMarkerEvent::ReadUpTo { chat, person, .. }) => {
-            domain::ids::read_marker_id(*chat, *person)
+        Event::ReadMarker(event) => {
+            let (chat, person) = event.place();
+            domain::ids::read_marker_id(chat, person)
         }
         Event::Chronicle(_) => "chronicle".to_owned(),
     }
@@ -336,7 +353,56 @@ pub fn sent(author: PersonId, number: u64, text: &str) -> Event {
         text: Text(text.into()).into(),
         sent_at: at(number),
         reply_to: None,
+        attachments: Vec::new(),
+        forwarded_from: None,
     })
+}
+
+/// A group of `by`, with `members`.
+pub fn group_created(by: PersonId, members: &[PersonId]) -> Event {
+    Event::Chat(ChatEvent::GroupCreated {
+        chat: CHAT,
+        by,
+        title: Title("Choir".into()).into(),
+        history: History::Joining,
+        members: members.to_vec(),
+        at: at(0),
+    })
+}
+
+/// `person` reads from the message after `after_number` on.
+pub fn added(by: PersonId, person: PersonId, after_number: u64) -> Event {
+    let sees = vec![Span { first: after_number + 1, last: None }];
+    Event::Chat(ChatEvent::MemberAdded { chat: CHAT, by, person, sees, after_number, at: at(0) })
+}
+
+pub fn left(person: PersonId, after_number: u64) -> Event {
+    let sees = vec![Span { first: 1, last: Some(after_number) }];
+    Event::Chat(ChatEvent::MemberLeft { chat: CHAT, person, sees, after_number, at: at(0) })
+}
+
+pub fn edited(author: PersonId, number: u64, text: &str) -> Event {
+    let text = Text(text.into()).into();
+    Event::Message(MessageEvent::MessageEdited { chat: CHAT, number, author, text, at: at(0) })
+}
+
+pub fn deleted(by: PersonId, number: u64) -> Event {
+    Event::Message(MessageEvent::MessageDeleted { chat: CHAT, number, by, at: at(0) })
+}
+
+pub fn reacted(person: PersonId, number: u64, emoji: &str) -> Event {
+    let emoji = Some(emoji.to_owned());
+    Event::Message(MessageEvent::ReactionSet { chat: CHAT, number, person, emoji, at: at(0) })
+}
+
+pub fn reported(by: PersonId, number: u64) -> Event {
+    let reason = ReportReason::Spam;
+    Event::Message(MessageEvent::MessageReported { chat: CHAT, number, by, reason, at: at(0) })
+}
+
+pub fn kept(person: PersonId, pinned: bool) -> Event {
+    let muted_until = Some(at(9));
+    Event::ReadMarker(ReadMarkerEvent::ChatPrefsSet { chat: CHAT, person, muted_until, pinned, at: at(0) })
 }
 
 pub fn read(person: PersonId, number: u64) -> Event {
@@ -366,5 +432,10 @@ pub fn a_story() -> Vec<Event> {
         renamed(BOB, None, Some("Robert")),
         signed_out(BOB, session(2)),
         sent(BOB, 4, "Well"),
+        edited(BOB, 4, "Quite well"),
+        reacted(ANN, 4, "👍"),
+        reported(ANN, 2),
+        deleted(ANN, 1),
+        kept(ANN, true),
     ]
 }

@@ -4,18 +4,19 @@ use axum::Json;
 use axum::extract::State;
 use domain::ids::ChatId;
 use domain::problem::Kind;
-use domain::views::{List, Message};
+use domain::views::Messages;
 use stores::timeline::{Keep, MessageQuery};
 
 use super::Answer;
 use crate::refusal::{Refusal, of_store};
 use crate::request::{Asker, Cursors, Direction, Id, Params, Wanted};
 use crate::state::{DIRECTORY, QueryState, TIMELINE};
-use crate::views::messages;
+use crate::views::{Memberships, history, lines, messages};
 
 /// Messages, the oldest first. `from`, `to`, `before` and `after` choose the list and combine. With
 /// `after`, or with `from` and no `before`, the answer begins at its oldest end; else it is its
-/// newest page.
+/// newest page. Of a group there are only those that one may read, and `lines` are what happened in it
+/// above each message of the page, and after the chat's newest: at most 500, the newest.
 #[utoipa::path(
     get,
     path = "/chats/{chat_id}/messages",
@@ -31,7 +32,7 @@ use crate::views::messages;
         ("X-Letopis-Position" = Option<u64>, Header, description = "Show at least this position"),
     ),
     responses(
-        (status = 200, body = List<Message>),
+        (status = 200, body = Messages),
         (status = 404, description = "not-found, also for a chat one isn't in"),
         (status = 422, description = "invalid"),
     ),
@@ -42,7 +43,7 @@ pub async fn get(
     Wanted(wanted): Wanted,
     params: Params,
     State(state): State<QueryState>,
-) -> Answer<List<Message>> {
+) -> Answer<Messages> {
     let params = params.only(&["from", "to", "before", "after", "limit", "cursor"])?;
     let (from, to) = (params.time("from")?, params.time("to")?);
     // No engine counts further than this.
@@ -52,6 +53,7 @@ pub async fn get(
     let limit = params.limit()?;
     let cursors = Cursors::new(&state.keyring, caller.person, &("get", chat_id, from, to, before, after));
     let cursor = cursors.read::<u64>(&params)?;
+    let is_open_ended = to.is_none() && before.is_none();
 
     let forward = match &cursor {
         Some(cursor) => cursor.direction == Direction::Next,
@@ -65,10 +67,10 @@ pub async fn get(
 
     let position = state.shown(&[TIMELINE, DIRECTORY], wanted).await?;
     let timeline = state.stores.timeline.serving();
-    timeline.membership(chat_id, caller.person).await.map_err(of_store)?.ok_or(Kind::NotFound)?;
+    let me = timeline.membership(chat_id, caller.person).await.map_err(of_store)?.ok_or(Kind::NotFound)?;
     let keep = if forward { Keep::Oldest } else { Keep::Newest };
     let query = MessageQuery { from, to, before, after, keep, limit: limit + 1 };
-    let mut rows = timeline.messages(chat_id, query).await.map_err(of_store)?;
+    let mut rows = history(&*timeline, &me, query).await.map_err(of_store)?;
     // One more than was asked for tells whether the list goes on.
     let more = rows.len() > limit;
     if more && !forward {
@@ -82,6 +84,16 @@ pub async fn get(
     };
     let next = rows.last().filter(|_| onward).map(|row| cursors.write(Direction::Next, row.number));
     let prev = rows.first().filter(|_| back).map(|row| cursors.write(Direction::Prev, row.number));
-    let items = messages(&state, caller.person, &rows).await?;
-    Ok(Json(List { items, next, prev, position }))
+    let at_end = is_open_ended && if forward { !more } else { cursor.is_none() };
+    let lines = if !rows.is_empty() {
+        lines::of_page(&state, &me, &rows, at_end).await?
+    } else if at_end && from.is_none() {
+        lines::of_empty_page(&state, &me).await?
+    } else {
+        Vec::new()
+    };
+    let lines = lines::views(&state, caller.person, &lines).await?;
+    let mine = Memberships::from([(chat_id, me.into())]);
+    let items = messages(&state, caller.person, &mine, &rows).await?;
+    Ok(Json(Messages { items, lines, next, prev, position }))
 }

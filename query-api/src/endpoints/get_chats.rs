@@ -11,18 +11,19 @@ use stores::timeline::ChatOf;
 
 use super::Answer;
 use crate::refusal::of_store;
-use crate::request::{Asker, Cursors, Direction, Params, Wanted};
+use crate::request::{Asker, Cursors, Params, Wanted, window};
 use crate::state::{DIRECTORY, QueryState, TIMELINE};
-use crate::views::chats;
+use crate::views::{active_at, chats};
 
 /// Pinned ones first, then the latest active, then by id.
 type Key = (Reverse<bool>, Reverse<Timestamp>, ChatId);
 
 fn key(row: &ChatOf) -> Key {
-    (Reverse(false), Reverse(row.chat.active_at), row.chat.chat_id)
+    (Reverse(row.me.pinned), Reverse(active_at(row)), row.chat.chat_id)
 }
 
-/// The chats of the signed-in person: pinned ones first, then by their last activity.
+/// The chats of the signed-in person, those they have left too: pinned ones first, then by their last
+/// activity.
 #[utoipa::path(
     get,
     path = "/chats",
@@ -48,23 +49,8 @@ pub async fn get_chats(
     let position = state.shown(&[TIMELINE, DIRECTORY], wanted).await?;
     let mut rows = state.stores.timeline.serving().chats_of(caller.person).await.map_err(of_store)?;
     rows.sort_by_cached_key(key);
-    let range = match &cursor {
-        None => 0..rows.len().min(limit),
-        Some(cursor) => match cursor.direction {
-            Direction::Next => {
-                let start = rows.partition_point(|row| key(row) <= cursor.key);
-                start..rows.len().min(start + limit)
-            }
-            Direction::Prev => {
-                let end = rows.partition_point(|row| key(row) < cursor.key);
-                end.saturating_sub(limit)..end
-            }
-        },
-    };
-    let (more_before, more_after) = (range.start > 0, range.end < rows.len());
-    let page = &rows[range];
-    let next = page.last().filter(|_| more_after).map(|row| cursors.write(Direction::Next, key(row)));
-    let prev = page.first().filter(|_| more_before).map(|row| cursors.write(Direction::Prev, key(row)));
-    let items = chats(&state, caller.person, page).await?;
+    let range = window(&rows, key, cursor.as_ref(), limit);
+    let (next, prev) = cursors.around(&rows, key, &range);
+    let items = chats(&state, caller.person, &rows[range]).await?;
     Ok(Json(List { items, next, prev, position }))
 }

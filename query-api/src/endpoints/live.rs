@@ -16,13 +16,14 @@ use crate::refusal::Refusal;
 use crate::request::{Asker, Params};
 use crate::state::QueryState;
 
-/// What changes, as it changes: JSON text frames. With `after`, first what has changed since.
+/// What changes, as it changes: JSON text frames. With `after`, first what has changed since. A client may
+/// say `ping`, and `typing` with a chat_id while its person writes.
 #[utoipa::path(
     get,
     path = "/live",
     operation_id = "live",
     params(("after" = Option<u64>, Query, description = "A position up to which everything was seen")),
-    responses((status = 101, description = "A WebSocket; its frames are hello, change, gap, bye and pong")),
+    responses((status = 101, description = "A WebSocket; its frames are hello, change, signal, gap, bye and pong")),
 )]
 pub async fn live(
     Asker(caller): Asker,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use domain::problem::Kind;
-use domain::views::Me;
+use domain::views::{Me, Settings};
 use stores::directory::AccountRow;
 
 use super::Answer;
@@ -43,6 +43,7 @@ pub async fn me(
         nickname: user.as_ref().map(|user| user.nickname.clone()),
         name: user.as_ref().map(|user| user.name.clone()),
         photo_id: user.as_ref().and_then(|user| user.photo).map(|photo| photo.photo_id.to_string()),
+        settings: user.as_ref().map_or_else(Settings::default, |user| user.settings),
         about: user.map(|user| user.about).filter(|about| !about.is_empty()),
         position,
     }))

@@ -1,25 +1,20 @@
 //! `GET /photos/{photo_id}`: the bytes of a photo, for whoever may see it.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
 use chronicle::keys::OpenError;
 use domain::ids::{PersonId, PhotoId};
 use domain::problem::Kind;
 use domain::user::Photo;
 use stores::blobs::{BlobName, SIZES, media_type};
 
+use super::bytes::{self, KEEP, KEEP_NOT};
 use crate::refusal::{Refusal, of_store};
 use crate::request::{Asker, Id, Params, Wanted, malformed};
 use crate::state::{DIRECTORY, QueryState};
 use crate::views::People;
-
-/// What is asked for often enough not to ask again at once; each is authorised anew after it.
-const KEEP: &str = "private, max-age=300";
-/// A larger one is sent while the size that was asked for is made.
-const KEEP_NOT: &str = "private, no-cache";
 
 /// A photo of somebody whose photo one may see; anything else is not found. Sizes 64 and 256 are
 /// squares cut out of the middle, 1024 is the whole picture; without a size the original. While a
@@ -56,9 +51,8 @@ pub async fn photo(
     state.shown(&[DIRECTORY], wanted).await?;
     let (owner, photo) = visible(&state, caller.person, photo_id).await?;
     let tag = tag(photo_id, size);
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    if known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag) {
-        return Ok(respond(StatusCode::NOT_MODIFIED, KEEP, &tag, Body::empty()));
+    if bytes::is_known(&headers, &tag) {
+        return Ok(bytes::unchanged(&tag));
     }
     let _turn = state.opening.acquire().await.map_err(|_closed| Refusal::from(Kind::Unavailable))?;
     for name in candidates(photo, size) {
@@ -73,8 +67,7 @@ pub async fn photo(
         };
         let keep = if name.size == size { KEEP } else { KEEP_NOT };
         let kind = media_type(&picture);
-        let mut response =
-            respond(StatusCode::OK, keep, &self::tag(photo_id, name.size), Body::from(picture));
+        let mut response = bytes::respond(keep, &self::tag(photo_id, name.size), picture);
         response.headers_mut().insert(CONTENT_TYPE, kind.parse().expect("one of ours"));
         return Ok(response);
     }
@@ -109,14 +102,4 @@ fn tag(photo_id: PhotoId, size: Option<u32>) -> String {
         Some(size) => format!("\"{photo_id}-{size}\""),
         None => format!("\"{photo_id}\""),
     }
-}
-
-fn respond(status: StatusCode, keep: &'static str, tag: &str, body: Body) -> Response {
-    let headers = [
-        (CACHE_CONTROL, keep),
-        (ETAG, tag),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ];
-    (status, headers, body).into_response()
 }

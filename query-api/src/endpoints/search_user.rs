@@ -31,7 +31,8 @@ struct Key {
     name: String,
 }
 
-/// People by id, nickname or name; nobody who has blocked the signed-in person, and not oneself.
+/// People by id, nickname or name; nobody who has blocked the signed-in person, and not oneself. Whoever
+/// is not discoverable is found by the exact nickname alone.
 #[utoipa::path(
     get,
     path = "/users",
@@ -57,7 +58,8 @@ pub async fn search_user(
     let cursor = cursors.read::<Key>(&params)?;
 
     let position = state.shown(&[SEARCH, DIRECTORY], wanted).await?;
-    let search = SearchQuery { user_id: q.parse().ok(), folded: fold(q), tokens: tokens(q) };
+    let folded = fold(q);
+    let search = SearchQuery { user_id: q.parse().ok(), folded: folded.clone(), tokens: tokens(q) };
     let found = state.stores.search.serving().candidates(search).await.map_err(of_store)?;
     let people = People::read(&state, caller.person, found.iter().map(|found| found.user_id)).await?;
     let candidates: Vec<Candidate> = found
@@ -66,6 +68,7 @@ pub async fn search_user(
         .filter(|user| user.user_id != caller.person)
         .filter(|user| matches!(user.state, PersonState::Active | PersonState::Imported))
         .filter(|user| !people.relation(user.user_id).blocked_me)
+        .filter(|user| user.settings.discoverable || fold(&user.nickname) == folded)
         .map(|user| Candidate {
             user_id: user.user_id,
             nickname: user.nickname.clone(),

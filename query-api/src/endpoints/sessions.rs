@@ -2,16 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use chronicle::keys::{OpenError, Place};
-use domain::personal::{Address, Device, PersonalType, Sealed};
-use domain::problem::Kind;
+use domain::personal::{Address, Device};
 use domain::views::{List, Session};
-use stores::sessions::SessionRow;
 
 use super::Answer;
 use crate::refusal::{Refusal, of_store};
 use crate::request::{Asker, Params, Wanted};
 use crate::state::{QueryState, SESSIONS};
+use crate::views::{At, open};
 
 /// The live sessions of the signed-in person, the latest login first. One page.
 #[utoipa::path(
@@ -33,11 +31,13 @@ pub async fn sessions(
     let items = rows
         .into_iter()
         .map(|row| {
+            let id = row.session_id.to_string();
+            let at = |field| At { aggregate_type: "Session", aggregate_id: &id, field };
+            let device = open::<Device>(&state, at("device"), &row.device)?;
+            let address = open::<Address>(&state, at("address"), &row.address)?;
             Ok(Session {
-                device: open::<Device>(&state, &row, "device", &row.device)?
-                    .map_or_else(String::new, |it| it.0),
-                address: open::<Address>(&state, &row, "address", &row.address)?
-                    .map_or_else(String::new, |it| it.0),
+                device: device.map_or_else(String::new, |it| it.0),
+                address: address.map_or_else(String::new, |it| it.0),
                 session_id: row.session_id,
                 method: row.method,
                 started_at: row.started_at,
@@ -47,33 +47,4 @@ pub async fn sessions(
         })
         .collect::<Result<_, Refusal>>()?;
     Ok(Json(List { items, next: None, prev: None, position }))
-}
-
-/// `None` where the key was destroyed.
-fn open<T: PersonalType>(
-    state: &QueryState,
-    row: &SessionRow,
-    field: &str,
-    sealed: &Sealed,
-) -> Result<Option<T>, Refusal> {
-    let unreadable = || {
-        tracing::error!(position = row.position, field, "a session's field cannot be opened");
-        Refusal::from(Kind::Internal)
-    };
-    let place = Place {
-        log_id: state.keyring.log_id(),
-        aggregate_type: "Session",
-        aggregate_id: &row.session_id.to_string(),
-        event_id: sealed.event_id.ok_or_else(unreadable)?,
-        field,
-    };
-    match state.keyring.open_as::<T>(&place, sealed) {
-        Ok(value) => Ok(Some(value)),
-        Err(OpenError::Destroyed) => Ok(None),
-        Err(OpenError::Unreadable) => Err(unreadable()),
-        Err(OpenError::Store(error)) => {
-            tracing::error!(%error, "a key cannot be read");
-            Err(Kind::Unavailable.into())
-        }
-    }
 }

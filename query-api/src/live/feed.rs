@@ -7,7 +7,7 @@ use domain::live::{Ids, What};
 use super::render::Changed;
 use crate::refusal::{Refusal, of_store};
 use crate::state::QueryState;
-use stores::timeline;
+use stores::timeline::{self, ChatOf, FeedEntry, MemberRow};
 
 /// More changes than this are not sent one by one.
 pub const MOST: usize = 1_000;
@@ -44,27 +44,20 @@ pub async fn changes(
     }
 
     let chats = state.stores.timeline.serving();
-    for chat in chats.chats_of(person).await.map_err(of_store)? {
-        let chat_id = Some(chat.chat.chat_id);
-        let since = after.max(chat.me.position.saturating_sub(1));
-        let feed = chats.feed_since(chat.chat.chat_id, since, MOST).await.map_err(of_store)?;
+    for ChatOf { me, .. } in chats.chats_of(person).await.map_err(of_store)? {
+        let feed = chats.feed_since(me.chat_id, after, MOST).await.map_err(of_store)?;
+        if !feed.complete && me.left && me.position <= after {
+            // How the group goes on is of no concern to whoever has left it.
+            continue;
+        }
         if !feed.complete {
             return Ok(None);
         }
-        for entry in feed.entries.iter().filter(|entry| within(entry.position)) {
-            let position = entry.position;
-            let (what, ids) = match entry.changed {
-                timeline::Changed::Chat => (What::Chat, Ids { chat_id, ..Ids::default() }),
-                timeline::Changed::Message { number } => {
-                    (What::Message, Ids { chat_id, number: Some(number), ..Ids::default() })
-                }
-                timeline::Changed::Read { person, number } => (
-                    What::Read,
-                    Ids { chat_id, user_id: Some(person), number: Some(number), ..Ids::default() },
-                ),
-            };
-            changes.push(Changed { position, what, ids });
+        if me.left && within(me.position) {
+            changes.push(Changed { position: me.position, what: What::Chat, ids: of_chat(&me) });
         }
+        let entries = feed.entries.iter().filter(|entry| within(entry.position));
+        changes.extend(entries.filter_map(|entry| of_entry(&me, entry)));
         if changes.len() > MOST {
             return Ok(None);
         }
@@ -72,4 +65,30 @@ pub async fn changes(
     changes.sort_by_key(|changed| changed.position);
     changes.dedup();
     Ok(Some(changes))
+}
+
+fn of_chat(me: &MemberRow) -> Ids {
+    Ids { chat_id: Some(me.chat_id), ..Ids::default() }
+}
+
+/// What an entry of the chat's feed is to one of its people; `None` if it is nothing.
+fn of_entry(me: &MemberRow, entry: &FeedEntry) -> Option<Changed> {
+    let position = entry.position;
+    let ids = of_chat(me);
+    let is_past = me.left && position > me.position;
+    let (what, ids) = match entry.changed {
+        // Of all that changed the last is told: whoever has left gets their leaving in its place.
+        timeline::Changed::Chat if me.left => return None,
+        timeline::Changed::Chat => (What::Chat, ids),
+        timeline::Changed::Message { number } if !me.shows(number) => return None,
+        timeline::Changed::Message { number } => (What::Message, Ids { number: Some(number), ..ids }),
+        timeline::Changed::Line { ordinal } => (What::Line, Ids { number: Some(ordinal), ..ids }),
+        timeline::Changed::Read { person, .. } if is_past && person != me.person => return None,
+        timeline::Changed::Read { person, number } => {
+            (What::Read, Ids { user_id: Some(person), number: Some(number), ..ids })
+        }
+        timeline::Changed::Kept { person } if person != me.person => return None,
+        timeline::Changed::Kept { .. } => (What::Chat, ids),
+    };
+    Some(Changed { position, what, ids })
 }

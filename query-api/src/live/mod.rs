@@ -8,6 +8,7 @@
 mod feed;
 mod outbox;
 mod render;
+mod signals;
 mod socket;
 mod sockets;
 

@@ -5,20 +5,24 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use domain::caller::Caller;
-use domain::live::{ByeReason, ClientFrame, Ids, ServerFrame, What};
+use domain::ids::PersonId;
+use domain::live::{ByeReason, ClientFrame, Ids, ServerFrame, Signal, What};
 use domain::problem::Kind;
 use futures::stream::SplitStream;
 use futures::{Stream, StreamExt};
 use stores::live::{Notice, Received, Subscription};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tracing::Instrument;
 
 use super::feed;
 use super::outbox::{Blocked, Outbox};
 use super::render::{Changed, render};
+use super::signals::{self, Signs};
 use crate::refusal::{Refusal, of_store};
 use crate::state::{DIRECTORY, LIVE, QueryState, SESSIONS, TIMELINE};
 
-/// How often the other side is pinged and the session looked at, notices apart.
+/// How often the other side is pinged, the session looked at, notices apart, and it is told that somebody
+/// is here.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// A socket that was silent for this long, pongs included, is dead.
 const SILENCE: Duration = Duration::from_secs(70);
@@ -63,6 +67,7 @@ struct Socket {
     /// Changes up to here were sent.
     sent_to: u64,
     heard: Instant,
+    signs: Signs,
 }
 
 /// Serves a socket until it ends. `after` is not beyond the log's head.
@@ -70,7 +75,15 @@ pub async fn serve(state: QueryState, caller: Caller, after: Option<u64>, socket
     let seat = state.sockets.sit(caller.person);
     let (sink, mut incoming) = socket.split();
     let outbox = Outbox::new(sink);
-    let mut socket = Socket { state, caller, outbox, skip_to: 0, sent_to: 0, heard: Instant::now() };
+    let mut socket = Socket {
+        state,
+        caller,
+        outbox,
+        skip_to: 0,
+        sent_to: 0,
+        heard: Instant::now(),
+        signs: Signs::default(),
+    };
     let end = match seat {
         None => End::Bye(ByeReason::TooManySockets),
         Some(_) => socket.run(after, &mut incoming).await,
@@ -110,7 +123,7 @@ impl Socket {
                 biased;
                 () = shutdown.cancelled() => Err(End::Bye(ByeReason::Shutdown)),
                 received = subscription.next() => self.received(received).await,
-                message = incoming.next() => self.heard(message),
+                message = incoming.next() => self.heard(message).await,
                 _ = heartbeat.tick() => self.heartbeat().await,
             };
             if let Err(end) = step {
@@ -140,6 +153,7 @@ impl Socket {
             self.catch_up(after, shown).await?;
         }
         (self.skip_to, self.sent_to) = (shown, shown);
+        self.say_here().await;
         Ok(subscription)
     }
 
@@ -179,6 +193,13 @@ impl Socket {
     async fn received(&mut self, received: Option<Received>) -> Result<(), End> {
         match received {
             Some(Received::Notice(notice)) => self.notice(notice).await,
+            Some(Received::Signal { signal, ids }) => {
+                match signals::heard(&self.state, self.caller.person, signal, ids).await {
+                    Ok(Some(frame)) => Ok(self.outbox.push(&frame)?),
+                    // What could not be looked up is not told: it would have passed anyway.
+                    Ok(None) | Err(_) => Ok(()),
+                }
+            }
             Some(Received::Lagged) => {
                 self.check_session().await?;
                 self.gap(self.state.wait(VIEWS, 0).await)
@@ -219,7 +240,7 @@ impl Socket {
         Ok(())
     }
 
-    fn heard(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+    async fn heard(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         self.heard = Instant::now();
         let text = match message {
             None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
@@ -232,8 +253,15 @@ impl Socket {
             Ok(ClientFrame::Ping {}) => {
                 Ok(self.outbox.push(&ServerFrame::Pong { position: self.sent_to })?)
             }
-            // Known to the protocol; nobody is told of it yet.
-            Ok(ClientFrame::Typing { .. }) => Ok(()),
+            Ok(ClientFrame::Typing { chat_id }) => {
+                let person = self.caller.person;
+                // What can't be looked up is not told, so with presence: it passes anyway.
+                if let Ok(to) = self.signs.typing(&self.state, person, chat_id).await {
+                    let ids = Ids { chat_id: Some(chat_id), user_id: Some(person), ..Ids::default() };
+                    tell(&self.state, Signal::Typing, ids, to);
+                }
+                Ok(())
+            }
             Err(_) => Err(End::Bye(ByeReason::BadFrame)),
         }
     }
@@ -243,7 +271,17 @@ impl Socket {
             return Err(End::Gone);
         }
         self.outbox.ping()?;
-        self.check_session().await
+        self.check_session().await?;
+        self.say_here().await;
+        Ok(())
+    }
+
+    async fn say_here(&mut self) {
+        let person = self.caller.person;
+        if let Ok(to) = self.signs.presence(&self.state, person).await {
+            let ids = Ids { user_id: Some(person), ..Ids::default() };
+            tell(&self.state, Signal::Presence, ids, to.to_vec());
+        }
     }
 
     async fn check_session(&self) -> Result<(), End> {
@@ -254,4 +292,18 @@ impl Socket {
             Err(_ended) => Err(End::Bye(ByeReason::SessionEnded)),
         }
     }
+}
+
+/// Lets a signal go: an engine that is slow or away holds up nobody.
+fn tell(state: &QueryState, signal: Signal, ids: Ids, to: Vec<PersonId>) {
+    if to.is_empty() {
+        return;
+    }
+    let live = state.stores.live.clone();
+    let telling = async move {
+        if let Err(error) = live.signal(signal, ids, &to).await {
+            tracing::debug!(%error, "a sign of life is lost");
+        }
+    };
+    tokio::spawn(telling.in_current_span());
 }

@@ -49,12 +49,28 @@ impl<T: FromStr> FromRequestParts<QueryState> for Id<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &QueryState) -> Result<Self, Refusal> {
-        let params = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_not_utf8| malformed("path", "unreadable"))?;
-        let Some((name, value)) = params.iter().next() else {
-            return Err(Kind::NotFound.into());
-        };
-        value.parse().map(Self).map_err(|_| malformed(name, "unreadable"))
+        let params = path(parts, state).await?;
+        part(&params, 0).map(Self)
     }
+}
+
+/// The id in the path, and what comes behind it.
+pub struct Ids<T, U>(pub T, pub U);
+
+impl<T: FromStr, U: FromStr> FromRequestParts<QueryState> for Ids<T, U> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &QueryState) -> Result<Self, Refusal> {
+        let params = path(parts, state).await?;
+        Ok(Self(part(&params, 0)?, part(&params, 1)?))
+    }
+}
+
+async fn path(parts: &mut Parts, state: &QueryState) -> Result<RawPathParams, Refusal> {
+    RawPathParams::from_request_parts(parts, state).await.map_err(|_not_utf8| malformed("path", "unreadable"))
+}
+
+fn part<T: FromStr>(params: &RawPathParams, at: usize) -> Result<T, Refusal> {
+    let (name, value) = params.iter().nth(at).ok_or(Kind::NotFound)?;
+    value.parse().map_err(|_| malformed(name, "unreadable"))
 }

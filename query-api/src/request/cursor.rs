@@ -27,6 +27,26 @@ pub struct Cursor<K> {
     pub key: K,
 }
 
+/// The part of `rows`, which are sorted by `key`, that a page shows.
+pub fn window<T, K: Ord>(
+    rows: &[T],
+    key: impl Fn(&T) -> K,
+    cursor: Option<&Cursor<K>>,
+    limit: usize,
+) -> std::ops::Range<usize> {
+    match cursor {
+        None => 0..rows.len().min(limit),
+        Some(Cursor { direction: Direction::Next, key: last }) => {
+            let start = rows.partition_point(|row| key(row) <= *last);
+            start..rows.len().min(start + limit)
+        }
+        Some(Cursor { direction: Direction::Prev, key: first }) => {
+            let end = rows.partition_point(|row| key(row) < *first);
+            end.saturating_sub(limit)..end
+        }
+    }
+}
+
 /// Cursors of one person's one query.
 pub struct Cursors<'a> {
     keyring: &'a Keyring,
@@ -47,6 +67,22 @@ impl<'a> Cursors<'a> {
         let mut bytes = serde_json::to_vec(&Cursor { direction, key }).unwrap_or_default();
         bytes.extend(self.keyring.cursor_mac(&self.covered(&bytes)));
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Where the list goes on after (and before) the page that shows `range` of all `rows`.
+    pub fn around<T, K: Serialize>(
+        &self,
+        rows: &[T],
+        key: impl Fn(&T) -> K,
+        range: &std::ops::Range<usize>,
+    ) -> (Option<String>, Option<String>) {
+        let page = &rows[range.clone()];
+        let next = page.last().filter(|_| range.end < rows.len());
+        let prev = page.first().filter(|_| range.start > 0);
+        (
+            next.map(|row| self.write(Direction::Next, key(row))),
+            prev.map(|row| self.write(Direction::Prev, key(row))),
+        )
     }
 
     /// The parameter `cursor`, if it is there.

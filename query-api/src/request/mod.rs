@@ -4,6 +4,6 @@ mod asker;
 mod cursor;
 mod params;
 
-pub use asker::{Asker, Id, Wanted};
-pub use cursor::{Cursor, Cursors, Direction};
+pub use asker::{Asker, Id, Ids, Wanted};
+pub use cursor::{Cursor, Cursors, Direction, window};
 pub use params::{Params, malformed};

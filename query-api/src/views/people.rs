@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use domain::ids::PersonId;
 use domain::user::Photo;
-use domain::views::{Author, Person, PersonState, Relation};
+use domain::views::{Audience, Author, Person, PersonState, Relation};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use stores::directory::{Linked, RelationRow, UserRow};
 
 use crate::refusal::{Refusal, of_store};
@@ -19,14 +21,20 @@ pub struct People {
 
 impl People {
     /// Reads all that is known of `ids`.
-    pub async fn read(
+    ///
+    /// Boxed: nothing of what `ids` is made of is held while it is read.
+    pub fn read(
         state: &QueryState,
         asker: PersonId,
         ids: impl IntoIterator<Item = PersonId>,
-    ) -> Result<Self, Refusal> {
+    ) -> BoxFuture<'_, Result<Self, Refusal>> {
         let mut ids: Vec<PersonId> = ids.into_iter().collect();
         ids.sort_unstable();
         ids.dedup();
+        Self::read_all(state, asker, ids).boxed()
+    }
+
+    async fn read_all(state: &QueryState, asker: PersonId, ids: Vec<PersonId>) -> Result<Self, Refusal> {
         if ids.is_empty() {
             return Ok(Self { asker, users: HashMap::new(), relations: HashMap::new() });
         }
@@ -57,8 +65,12 @@ impl People {
 
     /// `None` for somebody without a profile.
     pub fn person(&self, id: PersonId) -> Option<Person> {
-        let user = self.users.get(&id)?;
-        Some(person_of(self.asker, user, &self.relation(id), self.photo(user)))
+        Some(person_of(self.asker, self.users.get(&id)?, self.relations.get(&id)))
+    }
+
+    /// Whether the person is one of those whom `id` lets see something.
+    pub fn is_among(&self, audience: Audience, id: PersonId) -> bool {
+        is_among(self.asker, id, self.relations.get(&id), audience)
     }
 
     /// The photo, if the asking person may see it.
@@ -88,28 +100,36 @@ pub fn erased(id: PersonId, state: PersonState) -> Author {
 
 /// A linked person as `asker` sees them.
 pub fn linked(asker: PersonId, linked: &Linked) -> Person {
-    let photo = photo_of(asker, &linked.user, Some(&linked.relation));
-    person_of(asker, &linked.user, &linked.relation, photo)
+    person_of(asker, &linked.user, Some(&linked.relation))
 }
 
-/// Everybody may see a photo but those whose link with its owner has ended: whoever was blocked is
-/// answered as a former friend is.
+/// Whether `owner` lets `asker` see what is for `audience`. Those whose link with its owner has ended
+/// never do: whoever was blocked is answered as a former friend is.
+fn is_among(asker: PersonId, owner: PersonId, relation: Option<&RelationRow>, audience: Audience) -> bool {
+    match relation {
+        _ if owner == asker => true,
+        None => audience == Audience::Everyone,
+        Some(it) if it.relation == Relation::None || it.blocked || it.blocked_me => false,
+        Some(it) => audience == Audience::Everyone || it.relation == Relation::Friends,
+    }
+}
+
 fn photo_of(asker: PersonId, user: &UserRow, relation: Option<&RelationRow>) -> Option<Photo> {
-    let ended = |relation: &RelationRow| {
-        relation.relation == Relation::None || relation.blocked || relation.blocked_me
-    };
-    let may = user.user_id == asker || !relation.is_some_and(ended);
+    let may = is_among(asker, user.user_id, relation, user.settings.photo);
     user.photo.filter(|_| may && user.state != PersonState::Erased)
 }
 
-fn person_of(asker: PersonId, user: &UserRow, relation: &RelationRow, photo: Option<Photo>) -> Person {
+fn person_of(asker: PersonId, user: &UserRow, relation: Option<&RelationRow>) -> Person {
     let erased = user.state == PersonState::Erased;
     let shown = |text: &String| if erased { String::new() } else { text.clone() };
+    let may_read = is_among(asker, user.user_id, relation, user.settings.about);
+    let photo = photo_of(asker, user, relation);
+    let relation = relation.copied().unwrap_or(RelationRow::none(user.user_id));
     Person {
         user_id: user.user_id,
         nickname: shown(&user.nickname),
         name: shown(&user.name),
-        about: Some(shown(&user.about)).filter(|about| !about.is_empty()),
+        about: Some(shown(&user.about)).filter(|about| may_read && !about.is_empty()),
         photo_id: photo.map(|photo| photo.photo_id.to_string()),
         relation: if user.user_id == asker { Relation::Oneself } else { relation.relation },
         blocked: relation.blocked,

@@ -10,11 +10,14 @@ use crate::world::World;
 async fn nobody_is_answered_without_signing_in() {
     let world = World::new().await;
     let id = crate::world::person(9);
-    for path in ["/me", "/sessions", "/users?q=ann", "/friends", "/chats", "/live"] {
+    for path in ["/me", "/sessions", "/users?q=ann", "/friends", "/chats", "/invite", "/live"] {
         let refused = world.ask_with("GET", None, &format!("/query/v1{path}"), &[]).await.refusal();
         assert_eq!((refused.0, refused.1.as_str()), (401, "unauthenticated"), "{path}");
     }
-    for path in [format!("/users/{id}"), format!("/chats/{id}"), format!("/chats/{id}/messages")] {
+    let of_chat = ["", "/messages", "/members", "/invites", "/messages/1/versions"];
+    let of_chat = of_chat.map(|rest| format!("/chats/{id}{rest}"));
+    let blob = format!("/blobs/{}", "0f".repeat(32));
+    for path in [format!("/users/{id}"), blob].into_iter().chain(of_chat) {
         let refused = world.ask_with("GET", None, &format!("/query/v1{path}"), &[]).await.refusal();
         assert_eq!(refused.0, 401, "{path}");
     }
@@ -89,7 +92,12 @@ async fn the_openapi_document_names_every_query() {
         ("/friends", "friends"),
         ("/chats", "get_chats"),
         ("/chats/{chat_id}", "chat"),
+        ("/chats/{chat_id}/members", "members"),
+        ("/chats/{chat_id}/invites", "invites"),
         ("/chats/{chat_id}/messages", "get"),
+        ("/chats/{chat_id}/messages/{number}/versions", "versions"),
+        ("/invite", "invite"),
+        ("/blobs/{blob_id}", "blob"),
         ("/live", "live"),
     ] {
         let documented = &api["paths"][format!("/query/v1{path}")]["get"];

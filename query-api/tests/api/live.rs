@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ids::{ChatId, PersonId};
-use domain::live::{Ids, What};
+use domain::live::{Ids, Signal, What};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use stores::live::{Live, Notice, Received, Subscription};
@@ -17,14 +17,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::world::{ORIGIN, World, person, session_of};
 
-struct Served {
-    world: World,
+pub struct Served {
+    pub world: World,
     address: String,
 }
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-async fn serve(world: World) -> Served {
+pub async fn serve(world: World) -> Served {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let app = world.app();
@@ -47,7 +47,7 @@ impl Served {
         connect_async(request).await.map(|(socket, _)| Socket(socket))
     }
 
-    async fn connect(&self, who: PersonId, query: &str) -> Socket {
+    pub async fn connect(&self, who: PersonId, query: &str) -> Socket {
         self.try_connect(who, query, &[]).await.expect("connected")
     }
 
@@ -63,7 +63,7 @@ impl Served {
 
 impl Socket {
     /// The next frame.
-    async fn frame(&mut self) -> Value {
+    pub async fn frame(&mut self) -> Value {
         loop {
             let message =
                 tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("in time");
@@ -75,12 +75,12 @@ impl Socket {
         }
     }
 
-    async fn say(&mut self, text: impl Into<String>) {
+    pub async fn say(&mut self, text: impl Into<String>) {
         self.0.send(Message::text(text.into())).await.expect("sent");
     }
 
     /// Frames up to the answer to a ping.
-    async fn until_pong(&mut self) -> Vec<Value> {
+    pub async fn until_pong(&mut self) -> Vec<Value> {
         self.say(r#"{"type":"ping"}"#).await;
         let mut frames = Vec::new();
         loop {
@@ -114,7 +114,7 @@ async fn friends() -> (World, PersonId, PersonId, ChatId) {
     (world, ann, bob, chat)
 }
 
-fn message(chat: ChatId, number: u64) -> Ids {
+pub fn message(chat: ChatId, number: u64) -> Ids {
     Ids { chat_id: Some(chat), number: Some(number), ..Ids::default() }
 }
 
@@ -243,6 +243,9 @@ struct Interrupted {
 impl Live for Interrupted {
     async fn publish(&self, notices: Vec<Notice>) -> stores::Result<()> {
         self.live.publish(notices).await
+    }
+    async fn signal(&self, signal: Signal, ids: Ids, to: &[PersonId]) -> stores::Result<()> {
+        self.live.signal(signal, ids, to).await
     }
     async fn subscribe(&self, person: PersonId) -> stores::Result<Box<dyn Subscription>> {
         let (done, waiting) = oneshot::channel();
@@ -456,6 +459,9 @@ impl Subscription for Telling {
 #[async_trait]
 impl Live for Told {
     async fn publish(&self, _: Vec<Notice>) -> stores::Result<()> {
+        Ok(())
+    }
+    async fn signal(&self, _: Signal, _: Ids, _: &[PersonId]) -> stores::Result<()> {
         Ok(())
     }
     async fn subscribe(&self, _: PersonId) -> stores::Result<Box<dyn Subscription>> {

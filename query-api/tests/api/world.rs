@@ -1,5 +1,6 @@
 //! A small world: read models, a keyring, and a router with somebody signed in.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,20 +14,21 @@ use chronicle::entropy::Entropy;
 use chronicle::keys::{Keyring, Place, SqliteKeyStore, create_master_key, subject_of};
 use chronicle::log::LogError;
 use domain::caller::{Caller, Client};
-use domain::ids::{ChatId, EventId, MessageId, Pair, PersonId, SessionId};
+use domain::chat::Chat;
+use domain::ids::{BlobId, ChatId, EventId, InviteId, MessageId, Pair, PersonId, SessionId};
 use domain::live::{Ids, What};
 use domain::personal::{Address, Device, PersonalType, Sealed, Text, plaintext};
 use domain::problem::Kind;
 use domain::text::{fold, nickname_key};
-use domain::views::{ChatKind, PersonState, Relation, Role};
+use domain::views::{ChatKind, PersonState, Relation, Role, Settings};
 use domain::{Problem, Timestamp};
-use query_api::{Head, QueryState, Standing};
+use query_api::{Head, Invitations, Means, QueryState, Standing};
 use serde_json::Value;
-use stores::blobs::{Blobs, FileBlobs};
+use stores::blobs::{Blobs, FileBlobs, Pictures};
 use stores::directory::{self, AccountRow, Seen, UserRow};
 use stores::live::Notice;
 use stores::sessions::SessionRow;
-use stores::timeline::MessageRow;
+use stores::timeline::{MessageRow, Touch};
 use stores::{Checkpoint, ReadModel, Stores, Urls, search, sessions, timeline};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -67,6 +69,38 @@ impl Standing for Ended {
     }
 }
 
+/// What the write side has.
+#[derive(Default)]
+pub struct WriteSide {
+    pub chats: HashMap<ChatId, Chat>,
+    /// By the secret that leads to it.
+    pub invites: HashMap<String, InviteId>,
+    /// That messages carry, or carried.
+    pub sent: Vec<BlobId>,
+}
+
+/// Of these invitations are found; it is always [`at`] 1,000.
+#[derive(Clone, Default)]
+pub struct Written(pub Arc<Mutex<WriteSide>>);
+#[async_trait]
+impl Invitations for Written {
+    async fn chat(&self, chat_id: ChatId) -> Result<Chat, Problem> {
+        Ok(self.0.lock().expect("not poisoned").chats.get(&chat_id).cloned().unwrap_or_default())
+    }
+    async fn find(&self, token: &str) -> Result<Option<(ChatId, InviteId)>, Problem> {
+        let written = self.0.lock().expect("not poisoned");
+        let Some(invite) = written.invites.get(token) else { return Ok(None) };
+        let chat = written.chats.iter().find(|(_, chat)| chat.invites.contains_key(invite));
+        Ok(chat.map(|(chat_id, _)| (*chat_id, *invite)))
+    }
+    async fn was_sent(&self, blob: BlobId) -> Result<bool, Problem> {
+        Ok(self.0.lock().expect("not poisoned").sent.contains(&blob))
+    }
+    fn now(&self) -> Timestamp {
+        at(1_000)
+    }
+}
+
 pub struct World {
     /// Gone when the world is.
     _folder: tempfile::TempDir,
@@ -75,6 +109,9 @@ pub struct World {
     pub keyring: Keyring,
     pub head: Arc<AtomicU64>,
     pub ended: Ended,
+    pub written: Written,
+    /// How many events of each chat are no messages.
+    pub ordinals: Mutex<HashMap<ChatId, u64>>,
     pub shutdown: CancellationToken,
     pub state: QueryState,
 }
@@ -110,21 +147,25 @@ impl World {
             (Arc::new(AtomicU64::new(0)), Ended::default(), CancellationToken::new());
         let blobs: Arc<dyn Blobs> =
             Arc::new(FileBlobs::open(&folder.path().join("blobs")).expect("a blob store"));
-        let state = QueryState::new(
-            stores.clone(),
-            keyring.clone(),
-            blobs.clone(),
-            Arc::new(LogEnd(head.clone())),
-            Arc::new(ended.clone()),
-            ORIGIN,
-            shutdown.clone(),
-        );
+        let written = Written::default();
+        let state = QueryState::new(Means {
+            stores: stores.clone(),
+            keyring: keyring.clone(),
+            blobs: blobs.clone(),
+            pictures: Pictures::default(),
+            head: Arc::new(LogEnd(head.clone())),
+            standing: Arc::new(ended.clone()),
+            invitations: Arc::new(written.clone()),
+            public_origin: ORIGIN.into(),
+            shutdown: shutdown.clone(),
+        });
         let fresh = Checkpoint::start(LOG_ID, 1);
         stores.directory.serving().take_over(fresh.clone()).await.expect("taken over");
         stores.timeline.serving().take_over(fresh.clone()).await.expect("taken over");
         stores.sessions.serving().take_over(fresh.clone()).await.expect("taken over");
         stores.search.serving().take_over(fresh).await.expect("taken over");
-        Self { _folder: folder, stores, blobs, keyring, head, ended, shutdown, state }
+        let ordinals = Mutex::default();
+        Self { _folder: folder, stores, blobs, keyring, head, ended, written, ordinals, shutdown, state }
     }
 
     /// The position of a new event.
@@ -144,7 +185,7 @@ impl World {
         self.stores.live.publish(vec![notice]).await.expect("published");
     }
 
-    fn seal<T: PersonalType>(
+    pub fn seal<T: PersonalType>(
         &self,
         kind: &str,
         id: &str,
@@ -173,6 +214,7 @@ impl World {
             about: String::new(),
             sort_key: fold(name),
             photo: None,
+            settings: Settings::default(),
             state: PersonState::Active,
             position,
         };
@@ -233,6 +275,8 @@ impl World {
             kind: ChatKind::Direct,
             created_by: a,
             created_at: at(position),
+            title: None,
+            history: None,
             position,
         };
         let joined = |person| timeline::Change::Joined {
@@ -240,11 +284,26 @@ impl World {
             person,
             role: Role::Member,
             joined_number: 0,
+            sees: Vec::new(),
             position,
         };
-        write(&*self.stores.timeline.serving(), vec![created, joined(a), joined(b)], position).await;
-        self.show();
+        self.ordinal(chat_id);
+        self.timeline(vec![created, joined(a), joined(b)], position).await;
         chat_id
+    }
+
+    /// The ordinal of a new event of a chat that is no message.
+    pub fn ordinal(&self, chat_id: ChatId) -> u64 {
+        let mut ordinals = self.ordinals.lock().expect("not poisoned");
+        let ordinal = ordinals.entry(chat_id).or_default();
+        *ordinal += 1;
+        *ordinal
+    }
+
+    /// Writes what an event at `position` changes in the timeline.
+    pub async fn timeline(&self, changes: Vec<timeline::Change>, position: u64) {
+        write(&*self.stores.timeline.serving(), changes, position).await;
+        self.show();
     }
 
     /// Sends message `number`; answers its position.
@@ -256,31 +315,34 @@ impl World {
         text: &str,
         reply_to: Option<u64>,
     ) -> u64 {
+        let row = self.message(chat_id, author, number, text);
+        let position = row.position;
+        self.timeline(vec![timeline::Change::Sent(MessageRow { reply_to, ..row })], position).await;
+        position
+    }
+
+    /// The row of a new message.
+    pub fn message(&self, chat_id: ChatId, author: PersonId, number: u64, text: &str) -> MessageRow {
         let position = self.next();
-        let row = MessageRow {
+        MessageRow {
             chat_id,
             number,
             message_id: MessageId(Uuid::from_u128(u128::from(position))),
             author,
             text: self.seal("Chat", &chat_id.to_string(), "text", author, position, &Text(text.into())),
             sent_at: at(position),
-            reply_to,
+            reply_to: None,
+            attachments: Vec::new(),
+            forwarded_from: None,
+            lines: self.ordinals.lock().expect("not poisoned").get(&chat_id).copied().unwrap_or(0),
             position,
-        };
-        write(&*self.stores.timeline.serving(), vec![timeline::Change::Sent(row)], position).await;
-        self.show();
-        position
+            touch: Touch::default(),
+        }
     }
 
     pub async fn read(&self, chat_id: ChatId, person: PersonId, number: u64) -> u64 {
         let position = self.next();
-        write(
-            &*self.stores.timeline.serving(),
-            vec![timeline::Change::Read { chat_id, person, number, position }],
-            position,
-        )
-        .await;
-        self.show();
+        self.timeline(vec![timeline::Change::Read { chat_id, person, number, position }], position).await;
         position
     }
 
@@ -319,6 +381,7 @@ impl World {
             status: parts.status,
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
+            bytes: body.to_vec(),
         }
     }
 
@@ -348,6 +411,7 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub json: Value,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {

@@ -15,15 +15,20 @@ use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
 
+mod content;
 mod files;
 mod headers;
 mod inspect;
 mod picture;
 mod s3;
 
+pub use content::Content;
 pub use files::FileBlobs;
 pub(crate) use inspect::inspect;
-pub use picture::{LARGEST_PICTURE, MOST_PIXELS, PictureError, Pictures, SIZES, cleaned, media_type, sized};
+pub use picture::{
+    LARGEST_PICTURE, MOST_PIXELS, PREVIEW, PictureError, Pictures, SIZES, cleaned, dimensions, fitted,
+    media_type, sized,
+};
 pub use s3::{S3Access, S3Blobs};
 
 /// Names that are listed at once.

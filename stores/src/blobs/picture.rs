@@ -29,6 +29,8 @@ use super::headers;
 
 /// Bytes of a picture that comes.
 pub const LARGEST_PICTURE: usize = 10 * 1024 * 1024;
+/// The longest side in pixels of an attached picture as a conversation shows it.
+pub const PREVIEW: u32 = 640;
 /// Width times height.
 pub const MOST_PIXELS: u64 = 24_000_000;
 /// Sizes that are made of an original, in pixels. The two small ones are squares cut out of the
@@ -92,6 +94,14 @@ impl Pictures {
         self.work(move |end| sized(&original, size, end)).await
     }
 
+    /// [`fitted`], in its turn.
+    ///
+    /// # Errors
+    /// As [`fitted`]; `Busy`.
+    pub async fn fit(&self, original: Arc<[u8]>, longest: u32) -> Result<Vec<u8>, PictureError> {
+        self.work(move |end| fitted(&original, longest, end)).await
+    }
+
     async fn work(
         &self,
         act: impl FnOnce(Instant) -> Result<Vec<u8>, PictureError> + Send + 'static,
@@ -142,6 +152,21 @@ pub fn sized(original: &[u8], size: u32, end: Instant) -> Result<Vec<u8>, Pictur
     };
     let is_larger = picture.width().max(picture.height()) > size;
     encoded(if is_larger { picture.thumbnail(size, size) } else { picture }, end)
+}
+
+/// The whole of what [`cleaned`] made, at most `longest` pixels on its longest side.
+///
+/// # Errors
+/// `Broken` for anything else.
+pub fn fitted(original: &[u8], longest: u32, end: Instant) -> Result<Vec<u8>, PictureError> {
+    let (picture, _) = decoded(original, end)?;
+    let is_larger = picture.width().max(picture.height()) > longest;
+    encoded(if is_larger { picture.thumbnail(longest, longest) } else { picture }, end)
+}
+
+/// Width and height in pixels of what [`cleaned`] made, by its header.
+pub fn dimensions(picture: &[u8]) -> Option<(u32, u32)> {
+    ImageReader::with_format(Cursor::new(picture), format(picture)?).into_dimensions().ok()
 }
 
 /// The media type of what [`cleaned`] or [`sized`] made.

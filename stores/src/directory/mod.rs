@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use domain::ids::{BlobId, Pair, PersonId, PhotoId};
 use domain::user::Photo;
-use domain::views::{PersonState, Relation};
+use domain::views::{PersonState, Relation, Settings};
 
 use crate::ReadModel;
 use crate::error::Result;
@@ -38,6 +38,7 @@ pub struct UserRow {
     /// The folded name, by which lists are ordered.
     pub sort_key: String,
     pub photo: Option<Photo>,
+    pub settings: Settings,
     pub state: PersonState,
     pub position: u64,
 }
@@ -118,6 +119,12 @@ pub enum Change {
         photo: Option<Photo>,
         position: u64,
     },
+    /// What the person lets others see.
+    Settings {
+        user_id: PersonId,
+        settings: Settings,
+        position: u64,
+    },
     /// The friendship's state as JSON, and what each of the two sees: first the lower id.
     Link {
         pair: Pair,
@@ -125,6 +132,11 @@ pub enum Change {
         seen: [Seen; 2],
         position: u64,
     },
+}
+
+/// Settings as rows keep them.
+fn json_of(settings: Settings) -> String {
+    serde_json::to_string(&settings).expect("settings are words")
 }
 
 /// Which list of linked people.

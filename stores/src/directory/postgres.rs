@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, UserRow};
 use crate::error::Result;
-use crate::postgres::{Postgres, Rows, Tables, is_missing, named, number, text, unsigned};
+use crate::postgres::{Postgres, Rows, Tables, is_missing, named, number, text, unreadable, unsigned};
 use crate::shared::{Engine, Pointer};
 use crate::{Batch, Checkpoint, Parked, ReadModel, Summing};
 
@@ -23,7 +23,7 @@ mod write;
 /// Where a URL names no other.
 pub(crate) const SCHEMA: &str = "letopis_directory";
 const TABLES: Tables = Tables {
-    version: 2,
+    version: 3,
     sql: include_str!("../../../migrations/postgres/directory/schema.sql"),
     indexes: include_str!("../../../migrations/postgres/directory/indexes.sql"),
     names: &["accounts", "users", "links", "relations"],
@@ -73,7 +73,7 @@ impl Engine<dyn Directory> for PostgresDirectories {
 struct PostgresDirectory(Rows);
 
 type UserColumns =
-    (Uuid, String, String, String, String, String, Option<Uuid>, Option<[u8; 32]>, String, i64);
+    (Uuid, String, String, String, String, String, Option<Uuid>, Option<[u8; 32]>, String, String, i64);
 type RelationColumns = (Uuid, String, bool, bool, i64);
 /// Both, one after the other.
 type LinkedColumns = (
@@ -86,6 +86,7 @@ type LinkedColumns = (
     Option<Uuid>,
     Option<[u8; 32]>,
     String,
+    String,
     i64,
     Uuid,
     String,
@@ -95,10 +96,12 @@ type LinkedColumns = (
 );
 
 fn user(columns: UserColumns) -> Result<UserRow> {
-    let (user_id, nickname, nickname_key, name, about, sort_key, photo_id, blob, state, position) = columns;
+    let (user_id, nickname, nickname_key, name, about, sort_key, photo_id, blob, settings, state, position) =
+        columns;
     let photo = photo_id.zip(blob).map(|(id, blob)| Photo { photo_id: PhotoId(id), blob: BlobId(blob) });
     let (user_id, state, position) = (PersonId(user_id), named(state)?, unsigned(position)?);
-    Ok(UserRow { user_id, nickname, nickname_key, name, about, sort_key, photo, state, position })
+    let settings = serde_json::from_str(&settings).map_err(|error| unreadable(&error))?;
+    Ok(UserRow { user_id, nickname, nickname_key, name, about, sort_key, photo, settings, state, position })
 }
 
 fn relation(columns: RelationColumns) -> Result<RelationRow> {
@@ -125,6 +128,7 @@ fn linked(found: Vec<LinkedColumns>) -> Result<Vec<Linked>> {
                 sort_key,
                 photo_id,
                 blob,
+                settings,
                 state,
                 position,
                 other,
@@ -134,7 +138,9 @@ fn linked(found: Vec<LinkedColumns>) -> Result<Vec<Linked>> {
                 shown,
             )| {
                 Ok(Linked {
-                    user: user((id, nickname, key, name, about, sort_key, photo_id, blob, state, position))?,
+                    user: user((
+                        id, nickname, key, name, about, sort_key, photo_id, blob, settings, state, position,
+                    ))?,
                     relation: self::relation((other, relation, ours, theirs, shown))?,
                 })
             },

@@ -6,17 +6,18 @@ use std::path::Path;
 use async_trait::async_trait;
 use domain::ids::{BlobId, Pair, PersonId, PhotoId};
 use domain::user::Photo;
-use domain::views::Relation;
+use domain::views::{Relation, Settings};
 use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::{
     AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, Seen, UserRow,
+    json_of,
 };
 use crate::error::Result;
 use crate::sqlite::{Schema, Sqlite, id, name_of, named, read_model};
 
 const SCHEMA: Schema = Schema {
-    version: 2,
+    version: 3,
     sql: include_str!("../../../migrations/sqlite/directory/schema.sql"),
     indexes: include_str!("../../../migrations/sqlite/directory/indexes.sql"),
     tables: &["accounts", "users", "links", "relations"],
@@ -27,15 +28,17 @@ const PUT_ACCOUNT: &str = "
         email = excluded.email, state = excluded.state, position = excluded.position
     WHERE excluded.position >= position";
 const PUT_USER: &str = "
-    INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (user_id) DO UPDATE SET
+    INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (user_id) DO UPDATE SET
         nickname = excluded.nickname, nickname_key = excluded.nickname_key,
         name = excluded.name, about = excluded.about, sort_key = excluded.sort_key,
-        photo_id = excluded.photo_id, photo_blob = excluded.photo_blob,
+        photo_id = excluded.photo_id, photo_blob = excluded.photo_blob, settings = excluded.settings,
         state = excluded.state, position = excluded.position
     WHERE excluded.position >= position";
 const PUT_PHOTO: &str = "
     UPDATE users SET photo_id = ?2, photo_blob = ?3, position = ?4
     WHERE user_id = ?1 AND position <= ?4";
+const PUT_SETTINGS: &str =
+    "UPDATE users SET settings = ?2, position = ?3 WHERE user_id = ?1 AND position <= ?3";
 const EDIT_USER: &str = "
     UPDATE users SET
         nickname = coalesce(?2, nickname), nickname_key = coalesce(?3, nickname_key),
@@ -57,21 +60,21 @@ const PUT_RELATION: &str = "
     WHERE excluded.position >= position";
 const ACCOUNT: &str = "SELECT user_id, email, state, position FROM accounts WHERE user_id = ?1";
 const USER: &str = "
-    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, state, position
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, settings, state, position
     FROM users WHERE user_id = ?1";
 const BY_PHOTO: &str = "
-    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, state, position
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, settings, state, position
     FROM users WHERE photo_id = ?1 ORDER BY position DESC LIMIT 1";
 const HAS_BLOB: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE photo_blob = ?1)";
 const BY_NICKNAME: &str = "
-    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, state, position
+    SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, settings, state, position
     FROM users WHERE nickname_key = ?1 AND nickname_key <> '' ORDER BY position DESC LIMIT 1";
 const RELATION: &str = "
     SELECT other, relation, blocked, blocked_me, shown_position
     FROM relations WHERE person = ?1 AND other = ?2";
 const LINKED: &str = "
     SELECT u.user_id, u.nickname, u.nickname_key, u.name, u.about, u.sort_key,
-        u.photo_id, u.photo_blob, u.state, u.position,
+        u.photo_id, u.photo_blob, u.settings, u.state, u.position,
         r.other, r.relation, r.blocked, r.blocked_me, r.shown_position
     FROM relations r JOIN users u ON u.user_id = r.other
     WHERE r.person = ?1";
@@ -101,8 +104,17 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
         about: row.get(4)?,
         sort_key: row.get(5)?,
         photo: photo(row, 6)?,
-        state: named(row, 8)?,
-        position: row.get(9)?,
+        settings: settings(row, 8)?,
+        state: named(row, 9)?,
+        position: row.get(10)?,
+    })
+}
+
+/// Settings in the column `at`.
+fn settings(row: &Row<'_>, at: usize) -> rusqlite::Result<Settings> {
+    let json: String = row.get(at)?;
+    serde_json::from_str(&json).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error.into())
     })
 }
 
@@ -124,7 +136,7 @@ fn relation(row: &Row<'_>, at: usize) -> rusqlite::Result<RelationRow> {
 }
 
 fn linked(row: &Row<'_>) -> rusqlite::Result<Linked> {
-    Ok(Linked { user: user(row)?, relation: relation(row, 10)? })
+    Ok(Linked { user: user(row)?, relation: relation(row, 11)? })
 }
 
 fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
@@ -147,6 +159,7 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
                 &user.sort_key,
                 user.photo.as_ref().map(|it| it.photo_id.0.as_bytes()),
                 user.photo.as_ref().map(|it| &it.blob.0),
+                json_of(user.settings),
                 name_of(user.state),
                 user.position,
             ))?;
@@ -169,6 +182,9 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
                 photo.as_ref().map(|it| &it.blob.0),
                 position,
             ))?;
+        }
+        Change::Settings { user_id, settings, position } => {
+            tx.prepare_cached(PUT_SETTINGS)?.execute((user_id.0.as_bytes(), json_of(*settings), position))?;
         }
         Change::Link { pair, state, seen, position } => {
             let [low, high] = pair.both();
@@ -208,7 +224,9 @@ fn apply_all(tx: &Transaction<'_>, changes: &[Change]) -> Result<()> {
     sorted.sort_by_key(|change| match change {
         Change::Account(account) => (0, account.user_id, account.user_id),
         Change::User(user) => (1, user.user_id, user.user_id),
-        Change::UserEdited { user_id, .. } | Change::Photo { user_id, .. } => (1, *user_id, *user_id),
+        Change::UserEdited { user_id, .. }
+        | Change::Photo { user_id, .. }
+        | Change::Settings { user_id, .. } => (1, *user_id, *user_id),
         Change::Link { pair, .. } => {
             let [low, high] = pair.both();
             (2, low, high)

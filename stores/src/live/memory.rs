@@ -6,27 +6,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use domain::ids::PersonId;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use domain::live::{Ids, Signal};
 
-use super::{BACKLOG, Live, Notice, Received, Subscription};
+use super::channel::{Channel, Ear};
+use super::{Live, Notice, Received, Subscription};
 use crate::error::Result;
 
 /// A bounded channel a subscribed person.
 #[derive(Default)]
 pub struct MemoryLive {
-    channels: Mutex<HashMap<PersonId, broadcast::Sender<Arc<Notice>>>>,
+    channels: Mutex<HashMap<PersonId, Channel>>,
 }
 
-struct MemorySubscription(broadcast::Receiver<Arc<Notice>>);
+struct MemorySubscription(Ear);
 
 #[async_trait]
 impl Subscription for MemorySubscription {
     async fn next(&mut self) -> Option<Received> {
-        match self.0.recv().await {
-            Ok(notice) => Some(Received::Notice(notice)),
-            Err(RecvError::Lagged(_)) => Some(Received::Lagged),
-            Err(RecvError::Closed) => None,
+        self.0.next().await
+    }
+}
+
+impl MemoryLive {
+    fn send(channels: &mut HashMap<PersonId, Channel>, person: PersonId, received: Received) {
+        // A failed send means that the last subscriber has gone: its channel goes too.
+        if let Entry::Occupied(channel) = channels.entry(person)
+            && !channel.get().send(received)
+        {
+            channel.remove();
         }
     }
 }
@@ -37,20 +44,22 @@ impl Live for MemoryLive {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         for notice in notices.into_iter().map(Arc::new) {
             for person in &notice.to {
-                // A failed send means that the last subscriber has gone: its channel goes too.
-                if let Entry::Occupied(channel) = channels.entry(*person)
-                    && channel.get().send(notice.clone()).is_err()
-                {
-                    channel.remove();
-                }
+                Self::send(&mut channels, *person, Received::Notice(notice.clone()));
             }
+        }
+        Ok(())
+    }
+
+    async fn signal(&self, signal: Signal, ids: Ids, to: &[PersonId]) -> Result<()> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        for person in to {
+            Self::send(&mut channels, *person, Received::Signal { signal, ids });
         }
         Ok(())
     }
 
     async fn subscribe(&self, person: PersonId) -> Result<Box<dyn Subscription>> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let channel = channels.entry(person).or_insert_with(|| broadcast::Sender::new(BACKLOG));
-        Ok(Box::new(MemorySubscription(channel.subscribe())))
+        Ok(Box::new(MemorySubscription(channels.entry(person).or_default().subscribe())))
     }
 }

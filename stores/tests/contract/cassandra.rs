@@ -8,7 +8,7 @@ use domain::ids::MessageId;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use stores::inspect::State;
-use stores::timeline::{Change, Keep, MessageQuery, MessageRow, Timeline};
+use stores::timeline::{Change, Keep, MessageQuery, MessageRow, Timeline, Touch};
 use stores::{Asked, Batch, Checkpoint, Port, StoreError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -95,7 +95,11 @@ fn message(n: u128, number: u64, position: u64) -> Change {
         text: sealed(&number.to_string(), position),
         sent_at: second(number),
         reply_to: None,
+        attachments: Vec::new(),
+        forwarded_from: None,
+        lines: 1,
         position,
+        touch: Touch::default(),
     })
 }
 
@@ -188,7 +192,11 @@ async fn a_message_a_year_costs_no_look_into_the_years_between() {
             text: sealed("again", number),
             sent_at: Timestamp(number as i64 * YEAR),
             reply_to: None,
+            attachments: Vec::new(),
+            forwarded_from: None,
+            lines: 1,
             position: number,
+            touch: Touch::default(),
         })
     });
     store.write(yearly.collect(), at(10, 1)).await.expect("written");

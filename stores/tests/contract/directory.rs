@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use domain::ids::{BlobId, Pair, PersonId, PhotoId};
 use domain::user::Photo;
-use domain::views::{PersonState, Relation};
+use domain::views::{Audience, PersonState, Relation, Settings};
 use stores::Port;
 use stores::directory::{
     AccountRow, Change, Directory, LinkRow, LinkState, LinkedQuery, NameText, NicknameText, RelationRow,
@@ -21,6 +21,7 @@ engines!([
     a_profile_is_found_by_id_and_by_nickname,
     an_edit_changes_only_what_it_names,
     a_photo_is_found_by_its_id_until_another_takes_its_place,
+    what_one_lets_others_see_is_kept_with_the_profile,
     each_of_two_sees_their_own_side_of_a_link,
     what_one_must_not_notice_moves_nothing,
     an_old_change_written_again_changes_nothing,
@@ -45,6 +46,7 @@ fn user(n: u128, nickname: &str, position: u64) -> UserRow {
         about: String::new(),
         sort_key: nickname.to_lowercase(),
         photo: None,
+        settings: Settings::default(),
         state: PersonState::Active,
         position,
     }
@@ -200,6 +202,20 @@ async fn a_photo_is_found_by_its_id_until_another_takes_its_place(open: Open<'_,
     let expected = UserRow { about: "Hello".into(), ..user(1, "ann", 5) };
     assert_eq!(the_user(&*store, 1).await, Some(expected));
     assert!(store.photos_in(&[photo(2).blob]).await.expect("an answer").is_empty());
+}
+
+async fn what_one_lets_others_see_is_kept_with_the_profile(open: Open<'_, dyn Directory>) {
+    let hidden = Settings { discoverable: false, photo: Audience::Friends, ..Settings::default() };
+    let changed = |settings, position| Change::Settings { user_id: person(1), settings, position };
+    let store = written(open, vec![Change::User(user(1, "ann", 1)), changed(hidden, 3)], 3).await;
+    let expected = UserRow { settings: hidden, ..user(1, "ann", 3) };
+    assert_eq!(the_user(&*store, 1).await, Some(expected.clone()));
+    assert_eq!(store.by_nickname("ann").await.expect("an answer"), Some(expected.clone()));
+    store.write(vec![changed(Settings::default(), 2)], at(4, 1)).await.expect("written");
+    assert_eq!(the_user(&*store, 1).await, Some(expected), "too old");
+    let open_again = Settings { discoverable: true, ..hidden };
+    store.write(vec![changed(open_again, 5)], at(5, 1)).await.expect("written");
+    assert_eq!(the_user(&*store, 1).await.map(|it| it.settings), Some(open_again));
 }
 
 async fn each_of_two_sees_their_own_side_of_a_link(open: Open<'_, dyn Directory>) {

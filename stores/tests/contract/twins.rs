@@ -4,7 +4,7 @@ use std::path::Path;
 
 use domain::ids::{BlobId, Pair, PersonId, PhotoId};
 use domain::user::Photo;
-use domain::views::{PersonState, Relation};
+use domain::views::{Audience, PersonState, Relation, Settings};
 use sqlx::{Connection, Executor, PgConnection};
 use stores::directory::{
     AccountRow, Change, Directory, LinkState, LinkedQuery, NameText, NicknameText, Seen, UserRow,
@@ -45,6 +45,11 @@ impl Numbers {
         photo(self.one_of(&[1, 2, 3, 4]))
     }
 
+    fn settings(&mut self) -> Settings {
+        let photo = self.one_of(&[Audience::Everyone, Audience::Friends]);
+        Settings { discoverable: self.below(2) == 0, photo, ..Settings::default() }
+    }
+
     fn seen(&mut self) -> Seen {
         let relations = [Relation::None, Relation::Outgoing, Relation::Incoming, Relation::Friends];
         Seen { relation: self.one_of(&relations), blocked: self.below(4) == 0 }
@@ -52,7 +57,7 @@ impl Numbers {
 
     fn change(&mut self, position: u64) -> Change {
         let (user_id, state) = (self.person(), self.one_of(&[PersonState::Active, PersonState::Erased]));
-        match self.below(6) {
+        match self.below(7) {
             0 => Change::Account(AccountRow { user_id, email: self.text(), state, position }),
             1 => Change::User(UserRow {
                 user_id,
@@ -62,6 +67,7 @@ impl Numbers {
                 about: self.text(),
                 sort_key: self.text(),
                 photo: self.maybe(Self::photo),
+                settings: self.settings(),
                 state,
                 position,
             }),
@@ -73,6 +79,7 @@ impl Numbers {
                 position,
             },
             3 => Change::Photo { user_id, photo: self.maybe(Self::photo), position },
+            4 => Change::Settings { user_id, settings: self.settings(), position },
             _ => {
                 let Some(pair) = Pair::of(user_id, self.person()) else { return self.change(position) };
                 Change::Link { pair, state: self.text(), seen: [self.seen(), self.seen()], position }

@@ -10,7 +10,7 @@ mod server;
 use std::sync::Arc;
 
 use domain::ids::{EventId, PersonId};
-use domain::views::PersonState;
+use domain::views::{PersonState, Settings};
 use stores::directory::{AccountRow, Change, Directory, UserRow};
 use stores::{Batch, Checkpoint, Port, Result};
 use uuid::Uuid;
@@ -37,6 +37,7 @@ fn user(n: u64, position: u64) -> UserRow {
         about: String::new(),
         sort_key: format!("p{n}"),
         photo: None,
+        settings: Settings::default(),
         state: PersonState::Active,
         position,
     }

@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Change, LinkRow, UserColumns, UserRow};
-use crate::directory::{AccountRow, Seen};
+use crate::directory::{AccountRow, Seen, json_of};
 use crate::error::Result;
 use crate::postgres::{Rows, column, named, number, text, unsigned};
 use crate::sqlite::name_of;
@@ -99,6 +99,11 @@ fn profiles(mut users: BTreeMap<PersonId, UserRow>, changes: &[Change]) -> Vec<U
                     (user.photo, user.position) = (*photo, *position);
                 }
             }
+            Change::Settings { user_id, settings, position } => {
+                if let Some(user) = users.get_mut(user_id).filter(|user| user.position <= *position) {
+                    (user.settings, user.position) = (*settings, *position);
+                }
+            }
             Change::Account(_) | Change::Link { .. } => {}
         }
     }
@@ -110,7 +115,9 @@ async fn put_users(rows: &Rows, tx: &mut PgConnection, changes: &[Change]) -> Re
     let mut edited: Vec<Uuid> = changes
         .iter()
         .filter_map(|change| match change {
-            Change::UserEdited { user_id, .. } | Change::Photo { user_id, .. } => Some(user_id.0),
+            Change::UserEdited { user_id, .. }
+            | Change::Photo { user_id, .. }
+            | Change::Settings { user_id, .. } => Some(user_id.0),
             _ => None,
         })
         .collect();
@@ -138,6 +145,7 @@ async fn put_users(rows: &Rows, tx: &mut PgConnection, changes: &[Change]) -> Re
         .bind(column(&users, |it| text(&it.sort_key)))
         .bind(column(&users, |it| it.photo.map(|photo| photo.photo_id.0)))
         .bind(column(&users, |it| it.photo.map(|photo| photo.blob.0)))
+        .bind(column(&users, |it| json_of(it.settings)))
         .bind(column(&users, |it| name_of(it.state)))
         .bind(column(&users, |it| number(it.position)))
         .execute(tx)

@@ -13,15 +13,15 @@ use domain::ids::PersonId;
 use futures::StreamExt;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, Msg, RedisResult};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
 
 use super::Message;
 use crate::error::{Result, StoreError};
 use crate::keydb::ENGINE;
-use crate::live::{BACKLOG, Notice, Received, Subscription};
+use crate::live::channel::{Channel, Ear};
+use crate::live::{Notice, Received, Subscription};
 
 /// Of connecting and of each answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ const AT_ONCE: usize = 500;
 const ALL: &str = "all";
 
 enum Ask {
-    Subscribe(PersonId, oneshot::Sender<Result<broadcast::Receiver<Received>>>),
+    Subscribe(PersonId, oneshot::Sender<Result<Ear>>),
     /// Somebody has stopped listening.
     Left(PersonId),
 }
@@ -44,7 +44,7 @@ enum Ask {
 pub struct Hub(mpsc::UnboundedSender<Ask>);
 
 struct Listener {
-    notices: Option<broadcast::Receiver<Received>>,
+    ear: Option<Ear>,
     person: PersonId,
     hub: mpsc::UnboundedSender<Ask>,
 }
@@ -62,11 +62,11 @@ impl Hub {
         let (answer, answered) = oneshot::channel();
         // Without its task nobody answers, which is told below.
         let _ = self.0.send(Ask::Subscribe(person, answer));
-        let notices = match timeout(PATIENCE * 2, answered).await {
+        let ear = match timeout(PATIENCE * 2, answered).await {
             Ok(Ok(subscribed)) => subscribed?,
             _ => return Err(away()),
         };
-        Ok(Listener { notices: Some(notices), person, hub: self.0.clone() })
+        Ok(Listener { ear: Some(ear), person, hub: self.0.clone() })
     }
 }
 
@@ -77,18 +77,14 @@ fn away() -> StoreError {
 #[async_trait]
 impl Subscription for Listener {
     async fn next(&mut self) -> Option<Received> {
-        match self.notices.as_mut()?.recv().await {
-            Ok(received) => Some(received),
-            Err(RecvError::Lagged(_)) => Some(Received::Lagged),
-            Err(RecvError::Closed) => None,
-        }
+        self.ear.as_mut()?.next().await
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         // Gone before the task counts who is left.
-        self.notices = None;
+        self.ear = None;
         let _ = self.hub.send(Ask::Left(self.person));
     }
 }
@@ -98,7 +94,7 @@ type Connected = (PubSubSink, PubSubStream);
 struct Task {
     client: Client,
     channels: String,
-    listened: HashMap<PersonId, broadcast::Sender<Received>>,
+    listened: HashMap<PersonId, Channel>,
 }
 
 impl Task {
@@ -189,20 +185,20 @@ impl Task {
         &mut self,
         sink: &mut PubSubSink,
         person: PersonId,
-        answer: oneshot::Sender<Result<broadcast::Receiver<Received>>>,
+        answer: oneshot::Sender<Result<Ear>>,
     ) -> Result<()> {
         let name = self.name(person);
-        let notices = match self.listened.entry(person) {
+        let ear = match self.listened.entry(person) {
             Entry::Occupied(listened) => listened.get().subscribe(),
             Entry::Vacant(vacant) => {
                 if let Err(error) = answered(sink.subscribe(name)).await {
                     let _ = answer.send(Err(away()));
                     return Err(error);
                 }
-                vacant.insert(broadcast::Sender::new(BACKLOG)).subscribe()
+                vacant.insert(Channel::default()).subscribe()
             }
         };
-        let _ = answer.send(Ok(notices));
+        let _ = answer.send(Ok(ear));
         Ok(())
     }
 
@@ -213,24 +209,29 @@ impl Task {
         }
         let Some(person) = name.and_then(|name| name.parse::<Uuid>().ok()).map(PersonId) else { return };
         let Some(listened) = self.listened.get(&person) else { return };
-        let Ok(Message { position, what, ids }) = serde_json::from_slice(message.get_payload_bytes()) else {
-            tracing::warn!("live: a notice cannot be read: another version publishes");
-            return;
+        let received = match serde_json::from_slice(message.get_payload_bytes()) {
+            Ok(Message::Notice { position, what, ids }) => {
+                Received::Notice(Arc::new(Notice { position, what, ids, to: vec![person] }))
+            }
+            Ok(Message::Signal { signal, ids }) => Received::Signal { signal, ids },
+            Err(_) => {
+                tracing::warn!("live: a notice cannot be read: another version publishes");
+                return;
+            }
         };
-        let notice = Notice { position, what, ids, to: vec![person] };
         // Whoever has just left does not mind.
-        let _ = listened.send(Received::Notice(Arc::new(notice)));
+        listened.send(received);
     }
 
     fn tell_all(&self) {
         for listened in self.listened.values() {
-            let _ = listened.send(Received::Resumed);
+            listened.send(Received::Resumed);
         }
     }
 
     /// Whether that was the last one.
     fn left(&mut self, person: PersonId) -> bool {
-        let is_last = self.listened.get(&person).is_some_and(|listened| listened.receiver_count() == 0);
+        let is_last = self.listened.get(&person).is_some_and(Channel::is_silent);
         is_last && self.listened.remove(&person).is_some()
     }
 

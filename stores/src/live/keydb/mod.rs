@@ -1,18 +1,19 @@
-//! Live on KeyDB's channels: `<prefix>:live:1:<person>` carries a person's notices as JSON, and
-//! `<prefix>:live:1:all` says to everybody that some may have been passed over.
+//! Live on KeyDB's channels: `<prefix>:live:1:<person>` carries a person's notices and signals as JSON,
+//! and `<prefix>:live:1:all` says to everybody that notices may have been passed over.
 //!
 //! A process has one connection that listens ([`hub`]), to the channels of people who listen here.
 //! Publishing is a batch like any other (see `crate::keydb::rows`): one process does it, under a
 //! lease; who was only asleep is refused by its epoch before anything is published, and what is
 //! published moves the checkpoint in the same script. Channels keep nothing: what was published
 //! while a connection was lost is read from the feeds. A notice that comes twice, after a crash
-//! that took the checkpoint back, is rendered twice.
+//! that took the checkpoint back, is rendered twice. Signals move no checkpoint: any process sends
+//! them.
 
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use domain::ids::PersonId;
-use domain::live::{Ids, What};
+use domain::live::{Ids, Signal, What};
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
@@ -30,18 +31,18 @@ mod hub;
 
 static PUT: LazyLock<Script> = LazyLock::new(|| put_script(include_str!("put.lua")));
 
-/// A notice on its channel.
+/// What is on a channel.
 #[derive(Serialize, Deserialize)]
-struct Message {
-    position: u64,
-    what: What,
-    ids: Ids,
+#[serde(untagged)]
+enum Message {
+    Notice { position: u64, what: What, ids: Ids },
+    Signal { signal: Signal, ids: Ids },
 }
 
 impl Message {
     fn of(notice: &Notice) -> String {
         let Notice { position, what, ids, .. } = *notice;
-        json(&Self { position, what, ids })
+        json(&Self::Notice { position, what, ids })
     }
 }
 
@@ -73,17 +74,32 @@ impl KeydbLive {
     }
 }
 
+impl KeydbLive {
+    fn add(&self, publish: &mut redis::Pipeline, message: &str, to: &[PersonId]) {
+        for person in to {
+            publish.cmd("PUBLISH").arg(format!("{}{person}", self.channels)).arg(message).ignore();
+        }
+    }
+
+    async fn send(&self, publish: &redis::Pipeline) -> Result<()> {
+        if publish.is_empty() { Ok(()) } else { self.keydb.send(publish).await }
+    }
+}
+
 #[async_trait]
 impl Live for KeydbLive {
     async fn publish(&self, notices: Vec<Notice>) -> Result<()> {
         let mut publish = redis::pipe();
         for notice in &notices {
-            let message = Message::of(notice);
-            for person in &notice.to {
-                publish.cmd("PUBLISH").arg(format!("{}{person}", self.channels)).arg(&message).ignore();
-            }
+            self.add(&mut publish, &Message::of(notice), &notice.to);
         }
-        if publish.is_empty() { Ok(()) } else { self.keydb.send(&publish).await }
+        self.send(&publish).await
+    }
+
+    async fn signal(&self, signal: Signal, ids: Ids, to: &[PersonId]) -> Result<()> {
+        let mut publish = redis::pipe();
+        self.add(&mut publish, &json(&Message::Signal { signal, ids }), to);
+        self.send(&publish).await
     }
 
     async fn subscribe(&self, person: PersonId) -> Result<Box<dyn Subscription>> {

@@ -9,8 +9,11 @@
 //! - `buckets_n`: a partition a chat, a row a bucket, by when it began: written with the bucket's
 //!   first message. A period reads one row of it at each end, however long the chat is, and then no
 //!   bucket but its own. It holds a thousandth of the chat's messages, some 40 bytes each.
-//! - `chats_n`: a partition a chat: its head in static columns, and a row a member.
+//! - `chats_n`: a partition a chat: its head in static columns, and a row a person.
 //! - `memberships_n`: a partition a person: which chats.
+//! - `touches_n`, `edits_n`, `reactions_n`: what became of messages, in their own buckets; `feed_n`: the
+//!   same by position, a partition a chat and [`ERA`] positions.
+//! - `lines_n`: a partition a chat and 1,000 lines. `blobs_n`: a partition a blob.
 //!
 //! A message writes its row, its chat's head and its author's number: those two once a batch. One
 //! message in a thousand writes a row of `buckets_n`.
@@ -21,7 +24,9 @@
 //! joined and sent at one position write different cells. Positions, not microseconds: clocks of
 //! several machines do not agree, and a replay writes the same timestamps again.
 //!
-//! A reader never sees a head before its message: heads and marks are written last.
+//! A reader never sees a head before its message: heads and marks are written last. What is deleted is
+//! a null or a range's tombstone at the deletion's position: what is written again from before it stays
+//! deleted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,15 +47,29 @@ use crate::{Batch, Checkpoint, Parked, ReadModel, Summing};
 
 mod read;
 mod summary;
+mod touch;
 mod write;
 
 /// Messages in a bucket: some 500 KB, at most 20 MB.
 pub(super) const BUCKET: u64 = 1_000;
+/// Positions whose touches of a chat lie in one partition.
+const ERA: u64 = 1_000_000;
 /// Statements on their way at once, of one batch or one question.
 const AT_ONCE: usize = 32;
 
 const GENERATION: &str = include_str!("../../../../migrations/cassandra/timeline/generation.cql");
-const TABLES: [&str; 4] = ["chats", "memberships", "messages", "buckets"];
+const TABLES: [&str; 10] = [
+    "chats",
+    "memberships",
+    "messages",
+    "buckets",
+    "touches",
+    "edits",
+    "reactions",
+    "feed",
+    "lines",
+    "blobs",
+];
 
 const PORT: &str = "timeline";
 const POINTER: &str = "SELECT version, pointer FROM $k.pointer WHERE port = ?";
@@ -60,6 +79,11 @@ const NEXT_POINTER: &str = "UPDATE $k.pointer SET version = ?, pointer = ? WHERE
 /// The bucket that a message lies in.
 pub(super) fn bucket_of(number: u64) -> u64 {
     number.saturating_sub(1) / BUCKET
+}
+
+/// The bucket that a line lies in, by its ordinal.
+pub(super) fn line_bucket_of(ordinal: u64) -> u64 {
+    ordinal / BUCKET
 }
 
 /// The generations of the timeline in a keyspace.
@@ -184,6 +208,7 @@ pub(crate) struct CassandraTimeline {
     checkpoints: Checkpoints,
     read: read::Statements,
     write: write::Statements,
+    touch: touch::Statements,
     number: u64,
 }
 
@@ -194,6 +219,7 @@ impl CassandraTimeline {
             checkpoints: Checkpoints::open(cassandra, number).await?,
             read: read::Statements::prepare(cassandra, number).await?,
             write: write::Statements::prepare(cassandra, number).await?,
+            touch: touch::Statements::prepare(cassandra, number).await?,
             number,
         })
     }
@@ -236,11 +262,15 @@ struct StoredMessage {
     number: i64,
     message_id: Uuid,
     author: Uuid,
-    text: String,
+    text: Option<String>,
     event_id: Option<Uuid>,
     sent_at: i64,
     reply_to: Option<i64>,
+    attachments: Option<String>,
+    forwarded_from: Option<Uuid>,
+    lines: i64,
     position: i64,
 }
 
-const MESSAGE: &str = "chat_id, number, message_id, author, text, event_id, sent_at, reply_to, position";
+const MESSAGE: &str = "chat_id, number, message_id, author, text, event_id, sent_at, reply_to, attachments, \
+    forwarded_from, lines, position";

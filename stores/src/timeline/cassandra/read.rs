@@ -5,19 +5,24 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use domain::Timestamp;
-use domain::ids::{ChatId, EventId, MessageId, PersonId};
+use domain::ids::{BlobId, ChatId, EventId, MessageId, PersonId};
 use domain::personal::Sealed;
 use domain::views::ChatKind;
+use futures::FutureExt;
 use scylla::DeserializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{BUCKET, CassandraTimeline, MESSAGE, StoredMessage, all, bucket_of, of_generation};
+use super::touch::attachments;
+use super::{
+    BUCKET, CassandraTimeline, MESSAGE, StoredMessage, all, bucket_of, line_bucket_of, of_generation,
+};
 use crate::cassandra::{Cassandra, signed, unreadable, unsigned};
 use crate::error::Result;
 use crate::timeline::{
-    Changed, ChatOf, ChatRow, Feed, FeedEntry, Keep, MemberRow, MessageQuery, MessageRow, Timeline,
+    Changed, ChatOf, ChatRow, EditRow, Feed, FeedEntry, Keep, LineRow, MemberRow, MessageQuery, MessageRow,
+    Timeline, Touch, Unseen,
 };
 
 /// Of a bucket's messages every so manieth is looked at for its time, and then those between two.
@@ -25,19 +30,31 @@ const STEP: u64 = 32;
 /// Messages that a feed reads first: mostly few are new.
 const FEW: usize = 16;
 
-const CHAT: &str = "SELECT person, kind, created_by, created_at, created, last_number, active_at, moved, role, \
-    joined_number, joined, marked_number, marked, sent_number FROM $k.chats_$n WHERE chat_id = ?";
+const CHAT: &str = "SELECT person, kind, created_by, created_at, history, created, title, title_event, dissolved, \
+    member_count, last_number, active_at, last_line, moved, deletion, touched, changed, role, has_left, sees, \
+    joined_number, joined, marked_number, marked, sent_number, muted_until, pinned, kept \
+    FROM $k.chats_$n WHERE chat_id = ?";
 const MEMBER: &str = " AND person = ?";
-const HEAD: &str = "SELECT DISTINCT chat_id, last_number FROM $k.chats_$n WHERE chat_id = ?";
+/// A direct chat has no more people than that.
+const FIRST_PEOPLE: &str = " LIMIT 3";
+const HEAD: &str = "SELECT DISTINCT chat_id, last_number, touched FROM $k.chats_$n WHERE chat_id = ?";
 const CHATS_OF: &str = "SELECT chat_id FROM $k.memberships_$n WHERE person = ?";
 const BY_NUMBER: &str = "FROM $k.messages_$n WHERE chat_id = ? AND bucket = ? AND number IN ?";
 const RANGE: &str = "FROM $k.messages_$n WHERE chat_id = ? AND bucket = ? AND number >= ? AND number < ?";
 const BUCKET_BEFORE: &str = "SELECT bucket FROM $k.buckets_$n WHERE chat_id = ? AND began_at < ? \
     ORDER BY began_at DESC, bucket DESC LIMIT 1";
+const AUTHORS: &str = "SELECT number, author";
+const LINES: &str = "SELECT chat_id, ordinal, after_number, kind, by_person, person, title, title_event, role, count, \
+    at, position FROM $k.lines_$n WHERE chat_id = ? AND bucket = ? AND ordinal > ? AND ordinal <= ? \
+    ORDER BY ordinal DESC LIMIT ?";
+const LINE_POSITIONS: &str = "SELECT ordinal, position FROM $k.lines_$n \
+    WHERE chat_id = ? AND bucket = ? AND ordinal >= ? AND ordinal < ? ORDER BY ordinal DESC LIMIT ?";
+const CARRIER: &str = "SELECT chat_id, number, gone FROM $k.blobs_$n WHERE blob = ?";
 
 /// What a generation is read by.
 pub(super) struct Statements {
     chat: PreparedStatement,
+    first_people: PreparedStatement,
     member: PreparedStatement,
     head: PreparedStatement,
     chats_of: PreparedStatement,
@@ -48,6 +65,10 @@ pub(super) struct Statements {
     times_by_number: PreparedStatement,
     times: PreparedStatement,
     positions: PreparedStatement,
+    authors: PreparedStatement,
+    lines: PreparedStatement,
+    line_positions: PreparedStatement,
+    carrier: PreparedStatement,
 }
 
 impl Statements {
@@ -56,6 +77,7 @@ impl Statements {
         let newest = "ORDER BY number DESC LIMIT ?";
         Ok(Self {
             chat: prepare(CHAT).await?,
+            first_people: prepare(&format!("{CHAT}{FIRST_PEOPLE}")).await?,
             member: prepare(&format!("{CHAT}{MEMBER}")).await?,
             head: prepare(HEAD).await?,
             chats_of: prepare(CHATS_OF).await?,
@@ -66,6 +88,10 @@ impl Statements {
             times_by_number: prepare(&format!("SELECT number, sent_at {BY_NUMBER}")).await?,
             times: prepare(&format!("SELECT number, sent_at {RANGE}")).await?,
             positions: prepare(&format!("SELECT number, position {RANGE} {newest}")).await?,
+            authors: prepare(&format!("{AUTHORS} {RANGE}")).await?,
+            lines: prepare(LINES).await?,
+            line_positions: prepare(LINE_POSITIONS).await?,
+            carrier: prepare(CARRIER).await?,
         })
     }
 }
@@ -78,16 +104,30 @@ struct StoredChat {
     kind: Option<String>,
     created_by: Option<Uuid>,
     created_at: Option<i64>,
+    history: Option<String>,
     created: Option<i64>,
+    title: Option<String>,
+    title_event: Option<Uuid>,
+    dissolved: Option<i64>,
+    member_count: Option<i64>,
     last_number: Option<i64>,
     active_at: Option<i64>,
+    last_line: Option<i64>,
     moved: Option<i64>,
+    deletion: Option<i64>,
+    touched: Option<i64>,
+    changed: Option<i64>,
     role: Option<String>,
+    has_left: Option<bool>,
+    sees: Option<String>,
     joined_number: Option<i64>,
     joined: Option<i64>,
     marked_number: Option<i64>,
     marked: Option<i64>,
     sent_number: Option<i64>,
+    muted_until: Option<i64>,
+    pinned: Option<bool>,
+    kept: Option<i64>,
 }
 
 impl StoredChat {
@@ -103,13 +143,17 @@ impl StoredChat {
             chat_id,
             person: PersonId(person),
             role: named(role)?,
+            left: self.has_left.unwrap_or_default(),
+            sees: serde_json::from_str(self.sees.as_deref().unwrap_or("[]")).map_err(unreadable)?,
             joined_number,
             read_number: read,
+            muted_until: self.muted_until.map(Timestamp),
+            pinned: self.pinned.unwrap_or_default(),
             position: unsigned(joined),
         }))
     }
 
-    fn chat(&self, chat_id: ChatId, member_count: u64) -> Result<Option<ChatRow>> {
+    fn chat(&self, chat_id: ChatId) -> Result<Option<ChatRow>> {
         let Self { kind, created_by, created_at, created, last_number, active_at, .. } = self;
         let (Some(kind), Some(by), Some(at), Some(created)) = (kind, created_by, created_at, created) else {
             return Ok(None);
@@ -119,9 +163,13 @@ impl StoredChat {
             kind: named(kind)?,
             created_by: PersonId(*by),
             created_at: Timestamp(*at),
+            title: sealed(self.title.clone(), self.title_event),
+            history: self.history.as_deref().map(named).transpose()?,
+            dissolved: self.dissolved.is_some(),
             last_number: unsigned(last_number.unwrap_or_default()),
             active_at: Timestamp(active_at.unwrap_or(*at)),
-            member_count,
+            member_count: self.member_count.map_or(0, unsigned),
+            deletion: self.deletion.map_or(0, unsigned),
             position: unsigned(*created),
         }))
     }
@@ -131,37 +179,88 @@ impl StoredChat {
 struct Chat {
     chat: Option<ChatRow>,
     members: Vec<MemberRow>,
-    /// The position of its last message.
+    /// Positions: of its last message, touch and change; the ordinal of its last line.
     moved: u64,
+    touched: u64,
+    changed: u64,
+    last_line: u64,
     /// Who marked which number, and at which position.
     marks: Vec<(PersonId, u64, u64)>,
+    /// Who set how they keep it, and at which position.
+    kept: Vec<(PersonId, u64)>,
 }
 
-fn named<T: DeserializeOwned>(name: &str) -> Result<T> {
+fn sealed(token: Option<String>, event: Option<Uuid>) -> Option<Sealed> {
+    token.map(|token| Sealed { token, event_id: event.map(EventId) })
+}
+
+pub(super) fn named<T: DeserializeOwned>(name: &str) -> Result<T> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(unreadable)
 }
 
-impl From<StoredMessage> for MessageRow {
-    fn from(row: StoredMessage) -> Self {
-        Self {
+impl StoredMessage {
+    /// Without what became of it.
+    fn message(self) -> Result<MessageRow> {
+        let row = self;
+        Ok(MessageRow {
             chat_id: ChatId(row.chat_id),
             number: unsigned(row.number),
             message_id: MessageId(row.message_id),
             author: PersonId(row.author),
-            text: Sealed { token: row.text, event_id: row.event_id.map(EventId) },
+            text: Sealed { token: row.text.unwrap_or_default(), event_id: row.event_id.map(EventId) },
             sent_at: Timestamp(row.sent_at),
             reply_to: row.reply_to.map(unsigned),
+            attachments: attachments(row.attachments.as_deref())?,
+            forwarded_from: row.forwarded_from.map(PersonId),
+            lines: unsigned(row.lines),
             position: unsigned(row.position),
-        }
+            touch: Touch::default(),
+        })
+    }
+}
+
+/// A line as it lies in its row.
+#[derive(DeserializeRow)]
+struct StoredLine {
+    chat_id: Uuid,
+    ordinal: i64,
+    after_number: i64,
+    kind: String,
+    by_person: Option<Uuid>,
+    person: Option<Uuid>,
+    title: Option<String>,
+    title_event: Option<Uuid>,
+    role: Option<String>,
+    count: Option<i64>,
+    at: i64,
+    position: i64,
+}
+
+impl StoredLine {
+    fn line(self) -> Result<LineRow> {
+        Ok(LineRow {
+            chat_id: ChatId(self.chat_id),
+            ordinal: unsigned(self.ordinal),
+            after_number: unsigned(self.after_number),
+            kind: named(&self.kind)?,
+            by: self.by_person.map(PersonId),
+            person: self.person.map(PersonId),
+            title: sealed(self.title, self.title_event),
+            role: self.role.as_deref().map(named).transpose()?,
+            count: self.count.map(unsigned),
+            at: Timestamp(self.at),
+            position: unsigned(self.position),
+        })
     }
 }
 
 impl CassandraTimeline {
     async fn read_chat(&self, chat_id: ChatId) -> Result<Chat> {
         let rows: Vec<StoredChat> = self.cassandra.rows(&self.read.chat, (chat_id.0,)).await?;
-        let (mut members, mut marks) = (Vec::with_capacity(rows.len()), Vec::new());
+        let (mut members, mut marks, mut kept) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
         for row in &rows {
             let Some(member) = row.member(chat_id)? else { continue };
+            kept.extend(row.kept.map(|at| (member.person, unsigned(at))));
             if let (Some(number), Some(at)) = (row.marked_number, row.marked) {
                 marks.push((member.person, unsigned(number), unsigned(at)));
             }
@@ -170,31 +269,51 @@ impl CassandraTimeline {
         // By their bytes, as their ids are ordered; uuids of different versions are not, there.
         members.sort_by_key(|member| member.person);
         let head = rows.first();
-        let chat = head.map(|row| row.chat(chat_id, members.len() as u64)).transpose()?.flatten();
-        let moved = head.and_then(|row| row.moved).map_or(0, unsigned);
-        Ok(Chat { chat, members, moved, marks })
+        let chat = head.map(|row| row.chat(chat_id)).transpose()?.flatten();
+        let of_head = |of: fn(&StoredChat) -> Option<i64>| head.and_then(of).map_or(0, unsigned);
+        Ok(Chat {
+            chat,
+            members,
+            moved: of_head(|row| row.moved),
+            touched: of_head(|row| row.touched),
+            changed: of_head(|row| row.changed),
+            last_line: of_head(|row| row.last_line),
+            marks,
+            kept,
+        })
     }
 
-    /// The number of the last message.
-    async fn last_number(&self, chat_id: ChatId) -> Result<u64> {
-        let rows = self.cassandra.rows::<(Uuid, Option<i64>)>(&self.read.head, (chat_id.0,)).await?;
-        Ok(rows.first().and_then(|(_, number)| *number).map_or(0, unsigned))
+    /// The number of the last message, and whether any was touched since it was sent.
+    async fn last_number(&self, chat_id: ChatId) -> Result<(u64, bool)> {
+        type Head = (Uuid, Option<i64>, Option<i64>);
+        let rows = self.cassandra.rows::<Head>(&self.read.head, (chat_id.0,)).await?;
+        let head = rows.first();
+        let last = head.and_then(|(_, number, _)| *number).map_or(0, unsigned);
+        Ok((last, head.is_some_and(|(_, _, touched)| touched.is_some())))
     }
 
     /// The chat as `person` has it, with its head and, in a direct chat, the other one.
     async fn read_chat_of(&self, chat_id: ChatId, person: PersonId) -> Result<Option<ChatOf>> {
-        let Chat { chat, members, .. } = self.read_chat(chat_id).await?;
-        let Some(chat) = chat else { return Ok(None) };
-        let Some(me) = members.iter().find(|member| member.person == person).cloned() else {
+        let mut rows: Vec<StoredChat> = self.cassandra.rows(&self.read.first_people, (chat_id.0,)).await?;
+        let Some(chat) = rows.first().map(|row| row.chat(chat_id)).transpose()?.flatten() else {
             return Ok(None);
         };
-        let peer = match chat.kind {
-            ChatKind::Direct => members.into_iter().find(|member| member.person != person),
-            ChatKind::Group => None,
-        };
-        let last = match chat.last_number {
+        if chat.kind == ChatKind::Group && !rows.iter().any(|row| row.person == Some(person.0)) {
+            rows = self.cassandra.rows(&self.read.member, (chat_id.0, person.0)).await?;
+        }
+        let (mut me, mut peer) = (None, None);
+        for row in &rows {
+            let Some(member) = row.member(chat_id)? else { continue };
+            if member.person == person {
+                me = Some(member);
+            } else if chat.kind == ChatKind::Direct {
+                peer = Some(member);
+            }
+        }
+        let Some(me) = me else { return Ok(None) };
+        let last = match me.last_shown(chat.last_number) {
             0 => None,
-            number => self.message(chat_id, number).await?,
+            number => self.message(chat_id, number).await?.filter(|last| me.shows(last.number)),
         };
         Ok(Some(ChatOf { chat, me, peer, last }))
     }
@@ -248,7 +367,9 @@ impl CassandraTimeline {
             let left = i32::try_from(left).unwrap_or(i32::MAX);
             let key = (chat_id.0, signed(bucket), signed(first), signed(end), left);
             let rows = self.cassandra.rows::<StoredMessage>(statement, key).await?;
-            found.extend(rows.into_iter().map(MessageRow::from));
+            for row in rows {
+                found.push(row.message()?);
+            }
         }
         if keep == Keep::Newest {
             found.reverse();
@@ -256,28 +377,31 @@ impl CassandraTimeline {
         Ok(found)
     }
 
-    /// Messages after `position`, read back from the newest; `None` if they are more than `limit`.
-    async fn sent_since(
+    /// Positions and numbers (or ordinals) after `position`, which rise together, read back from `last`
+    /// through the buckets that begin at `first_of`; `None` if they are more than `limit`.
+    async fn newest_since(
         &self,
-        chat_id: ChatId,
+        statement: &PreparedStatement,
+        (chat_id, position, limit): (ChatId, u64, usize),
         last: u64,
-        position: u64,
-        limit: usize,
-    ) -> Result<Option<Vec<FeedEntry>>> {
+        bucket_of: fn(u64) -> u64,
+        first_of: fn(u64) -> u64,
+    ) -> Result<Option<Vec<(u64, u64)>>> {
         let mut found = Vec::new();
         let mut end = last.saturating_add(1);
         let mut few = FEW;
         while end > 1 {
-            let first = bucket_of(end - 1) * BUCKET + 1;
+            let bucket = bucket_of(end - 1);
+            let first = first_of(bucket);
             let wanted = few.min((limit - found.len()).saturating_add(1)).min(BUCKET as usize);
             let key = (
                 chat_id.0,
-                signed(bucket_of(end - 1)),
+                signed(bucket),
                 signed(first),
                 signed(end),
                 i32::try_from(wanted).unwrap_or(i32::MAX),
             );
-            let rows = self.cassandra.rows::<(i64, i64)>(&self.read.positions, key).await?;
+            let rows = self.cassandra.rows::<(i64, i64)>(statement, key).await?;
             let whole = rows.len() == wanted;
             end = if whole { rows.last().map_or(first, |(number, _)| unsigned(*number)) } else { first };
             for (number, at) in rows {
@@ -288,7 +412,7 @@ impl CassandraTimeline {
                 if found.len() == limit {
                     return Ok(None);
                 }
-                found.push(FeedEntry { position: at, changed: Changed::Message { number } });
+                found.push((at, number));
             }
             few = few.saturating_mul(8);
         }
@@ -329,11 +453,15 @@ impl Timeline for CassandraTimeline {
             None => Ok(None),
         };
         // Heads come after their messages: up to `last` all is there, however much comes meanwhile.
-        let last = self.last_number(chat_id).await?;
+        let (last, touched) = self.last_number(chat_id).await?;
         let (from, to) = tokio::try_join!(at(from), at(to))?;
         let first = from.unwrap_or(1).max(after.map_or(1, |after| after.saturating_add(1)));
         let end = [to, before].into_iter().flatten().fold(last.saturating_add(1), u64::min);
-        self.read_range(chat_id, (first, end), keep, limit).await
+        let mut found = self.read_range(chat_id, (first, end), keep, limit).await?;
+        if touched {
+            self.with_touches(chat_id, &mut found).await?;
+        }
+        Ok(found)
     }
 
     async fn message(&self, chat_id: ChatId, number: u64) -> Result<Option<MessageRow>> {
@@ -349,31 +477,123 @@ impl Timeline for CassandraTimeline {
             let key = (chat_id.0, signed(bucket), numbers);
             self.cassandra.rows::<StoredMessage>(&self.read.by_number, key).await
         });
-        Ok(all(questions).await?.into_iter().flatten().map(MessageRow::from).collect())
+        let mut found = Vec::with_capacity(numbers.len());
+        for row in all(questions).await?.into_iter().flatten() {
+            found.push(row.message()?);
+        }
+        self.with_touches(chat_id, &mut found).await?;
+        Ok(found)
+    }
+
+    async fn edits(&self, chat_id: ChatId, number: u64) -> Result<Vec<EditRow>> {
+        self.read_edits(chat_id, number).await
+    }
+
+    async fn unseen(&self, chat_id: ChatId, after: u64, last: u64) -> Result<Vec<Unseen>> {
+        if after >= last {
+            return Ok(Vec::new());
+        }
+        let buckets = (bucket_of(after + 1)..=bucket_of(last)).map(async |bucket| {
+            let key = (chat_id.0, signed(bucket), signed(after + 1), signed(last.saturating_add(1)));
+            tokio::try_join!(
+                self.cassandra.rows::<(i64, Uuid)>(&self.read.authors, key),
+                self.deleted_in(chat_id, bucket, (after + 1, last))
+            )
+        });
+        let mut found = Vec::new();
+        for (authors, deleted) in all(buckets).await? {
+            found.extend(authors.into_iter().map(|(number, author)| {
+                let number = unsigned(number);
+                Unseen { number, author: PersonId(author), deleted: deleted.contains(&number) }
+            }));
+        }
+        found.sort_by_key(|it| it.number);
+        Ok(found)
+    }
+
+    async fn lines(&self, chat_id: ChatId, after: u64, last: u64, limit: usize) -> Result<Vec<LineRow>> {
+        let last = match last {
+            u64::MAX => self.read_chat(chat_id).await?.last_line,
+            last => last,
+        };
+        let mut found = Vec::new();
+        if after >= last {
+            return Ok(found);
+        }
+        for bucket in (line_bucket_of(after + 1)..=line_bucket_of(last)).rev() {
+            let left = i32::try_from(limit - found.len()).unwrap_or(i32::MAX);
+            if left == 0 {
+                break;
+            }
+            let key = (chat_id.0, signed(bucket), signed(after), signed(last), left);
+            for row in self.cassandra.rows::<StoredLine>(&self.read.lines, key).await? {
+                found.push(row.line()?);
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    async fn carrier(&self, blob: BlobId) -> Result<Option<(ChatId, u64)>> {
+        type Carrier = (Option<Uuid>, Option<i64>, Option<bool>);
+        let rows = self.cassandra.rows::<Carrier>(&self.read.carrier, (blob.0.to_vec(),)).await?;
+        Ok(rows.first().and_then(|(chat, number, gone)| {
+            let there = chat.zip(*number).filter(|_| *gone != Some(true));
+            there.map(|(chat, number)| (ChatId(chat), unsigned(number)))
+        }))
+    }
+
+    async fn carried(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>> {
+        let asked = blobs.iter().copied();
+        let asked = asked.map(|blob| async move { Ok((blob, self.carrier(blob).await?)) }.boxed());
+        let carriers = all(asked).await?;
+        Ok(carriers.into_iter().filter_map(|(blob, carrier)| carrier.map(|_| blob)).collect())
     }
 
     async fn feed_since(&self, chat_id: ChatId, position: u64, limit: usize) -> Result<Feed> {
         let too_many = Feed { entries: Vec::new(), complete: false };
-        let Chat { chat, members, moved, marks } = self.read_chat(chat_id).await?;
+        let Chat { chat, moved, touched, changed, last_line, marks, kept, .. } =
+            self.read_chat(chat_id).await?;
         let last = match &chat {
             Some(chat) => chat.last_number,
-            None => self.last_number(chat_id).await?,
+            None => self.last_number(chat_id).await?.0,
         };
+        let what = (chat_id, position, limit);
         let sent = match moved > position {
-            true => self.sent_since(chat_id, last, position, limit).await?,
+            true => {
+                let first_of = |bucket| bucket * BUCKET + 1;
+                self.newest_since(&self.read.positions, what, last, bucket_of, first_of).await?
+            }
             false => Some(Vec::new()),
         };
-        let Some(mut entries) = sent else { return Ok(too_many) };
-        let marks = marks.into_iter().filter(|(_, _, at)| *at > position);
-        entries.extend(marks.map(|(person, number, position)| FeedEntry {
-            position,
-            changed: Changed::Read { person, number },
-        }));
-        let mut joined: Vec<u64> =
-            members.iter().map(|member| member.position).filter(|at| *at > position).collect();
-        joined.sort_unstable();
-        joined.dedup();
-        entries.extend(joined.into_iter().map(|position| FeedEntry { position, changed: Changed::Chat }));
+        let first_of = |bucket: u64| (bucket * BUCKET).max(1);
+        let statement = &self.read.line_positions;
+        let (lines, touches) = tokio::try_join!(
+            self.newest_since(statement, what, last_line, line_bucket_of, first_of),
+            self.touched_since(chat_id, position, touched, limit)
+        )?;
+        let (Some(sent), Some(lines), Some(touches)) = (sent, lines, touches) else { return Ok(too_many) };
+        let mut entries = Vec::new();
+        let messages = sent.into_iter().chain(touches);
+        entries.extend(
+            messages.map(|(position, number)| FeedEntry { position, changed: Changed::Message { number } }),
+        );
+        entries.extend(
+            lines
+                .into_iter()
+                .map(|(position, ordinal)| FeedEntry { position, changed: Changed::Line { ordinal } }),
+        );
+        entries.extend(marks.into_iter().filter(|(_, _, at)| *at > position).map(
+            |(person, number, position)| FeedEntry { position, changed: Changed::Read { person, number } },
+        ));
+        entries.extend(
+            kept.into_iter()
+                .filter(|(_, at)| *at > position)
+                .map(|(person, position)| FeedEntry { position, changed: Changed::Kept { person } }),
+        );
+        if changed > position {
+            entries.push(FeedEntry { position: changed, changed: Changed::Chat });
+        }
         if entries.len() > limit {
             return Ok(too_many);
         }

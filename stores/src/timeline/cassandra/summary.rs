@@ -1,8 +1,9 @@
 //! The timeline in Cassandra: what its rows come to.
 //!
-//! Cassandra has no snapshot. What a later event may write over (chats, members) is summed before
-//! this returns, while the writer waits; messages and buckets, which no event writes over, are
-//! summed while writing goes on, those up to the summary's position alone.
+//! Cassandra has no snapshot. What a later event may write over (chats, members, what became of
+//! messages) is summed before this returns, while the writer waits; messages and buckets are summed
+//! while writing goes on, those up to the summary's position alone. A deletion writes over a message,
+//! too: one amid the summing may make two generations differ, and the rebuild is asked for again then.
 
 use std::time::Duration;
 
@@ -27,11 +28,20 @@ const STRETCHES: i64 = 16;
 const WIDTH: i64 = 1 << 60;
 const PAGE: i32 = 1_000;
 
-const HEADS: &str = "SELECT DISTINCT chat_id, kind, created_by, created_at, created, last_number, active_at, moved FROM $k.chats_$n";
-const MEMBERS: &str = "SELECT chat_id, person, role, joined_number, joined, marked_number, marked, sent_number \
-    FROM $k.chats_$n";
+const HEADS: &str = "SELECT DISTINCT chat_id, kind, created_by, created_at, history, created, title, title_event, \
+    dissolved, member_count, last_number, active_at, last_line, moved, deletion, touched, changed FROM $k.chats_$n";
+const MEMBERS: &str = "SELECT chat_id, person, role, has_left, sees, joined_number, joined, marked_number, marked, \
+    sent_number, muted_until, pinned, kept FROM $k.chats_$n";
 const MEMBERSHIPS: &str = "SELECT person, chat_id, joined FROM $k.memberships_$n";
 const BUCKETS: &str = "SELECT chat_id, began_at, bucket, position FROM $k.buckets_$n";
+const TOUCHES: &str =
+    "SELECT chat_id, number, text, event_id, edited_at, deleted, position FROM $k.touches_$n";
+const EDITS: &str = "SELECT chat_id, number, position, text, event_id, at FROM $k.edits_$n";
+const REACTIONS: &str = "SELECT chat_id, number, person, emoji, position FROM $k.reactions_$n";
+const FEED: &str = "SELECT chat_id, position, number FROM $k.feed_$n";
+const LINES: &str = "SELECT chat_id, ordinal, after_number, kind, by_person, person, title, title_event, role, \
+    count, at, position FROM $k.lines_$n";
+const BLOBS: &str = "SELECT blob, chat_id, number, gone FROM $k.blobs_$n";
 
 #[derive(DeserializeRow, Serialize)]
 struct Head {
@@ -39,10 +49,19 @@ struct Head {
     kind: Option<String>,
     created_by: Option<Uuid>,
     created_at: Option<i64>,
+    history: Option<String>,
     created: Option<i64>,
+    title: Option<String>,
+    title_event: Option<Uuid>,
+    dissolved: Option<i64>,
+    member_count: Option<i64>,
     last_number: Option<i64>,
     active_at: Option<i64>,
+    last_line: Option<i64>,
     moved: Option<i64>,
+    deletion: Option<i64>,
+    touched: Option<i64>,
+    changed: Option<i64>,
 }
 
 #[derive(DeserializeRow, Serialize)]
@@ -50,11 +69,16 @@ struct Member {
     chat_id: Uuid,
     person: Option<Uuid>,
     role: Option<String>,
+    has_left: Option<bool>,
+    sees: Option<String>,
     joined_number: Option<i64>,
     joined: Option<i64>,
     marked_number: Option<i64>,
     marked: Option<i64>,
     sent_number: Option<i64>,
+    muted_until: Option<i64>,
+    pinned: Option<bool>,
+    kept: Option<i64>,
 }
 
 #[derive(DeserializeRow, Serialize)]
@@ -72,6 +96,67 @@ struct Bucket {
     position: i64,
 }
 
+#[derive(DeserializeRow, Serialize)]
+struct TouchRow {
+    chat_id: Uuid,
+    number: i64,
+    text: Option<String>,
+    event_id: Option<Uuid>,
+    edited_at: Option<i64>,
+    deleted: Option<String>,
+    position: Option<i64>,
+}
+
+#[derive(DeserializeRow, Serialize)]
+struct Edit {
+    chat_id: Uuid,
+    number: i64,
+    position: i64,
+    text: Option<String>,
+    event_id: Option<Uuid>,
+    at: Option<i64>,
+}
+
+#[derive(DeserializeRow, Serialize)]
+struct Reaction {
+    chat_id: Uuid,
+    number: i64,
+    person: Uuid,
+    emoji: Option<String>,
+    position: Option<i64>,
+}
+
+#[derive(DeserializeRow, Serialize)]
+struct FeedRow {
+    chat_id: Uuid,
+    position: i64,
+    number: i64,
+}
+
+#[derive(DeserializeRow, Serialize)]
+struct Line {
+    chat_id: Uuid,
+    ordinal: i64,
+    after_number: i64,
+    kind: String,
+    by_person: Option<Uuid>,
+    person: Option<Uuid>,
+    title: Option<String>,
+    title_event: Option<Uuid>,
+    role: Option<String>,
+    count: Option<i64>,
+    at: i64,
+    position: i64,
+}
+
+#[derive(DeserializeRow, Serialize)]
+struct Blob {
+    blob: Vec<u8>,
+    chat_id: Option<Uuid>,
+    number: Option<i64>,
+    gone: Option<bool>,
+}
+
 pub(super) async fn of(timeline: &CassandraTimeline) -> Result<Summing> {
     let position = timeline.checkpoint().await?.map_or(0, |checkpoint| checkpoint.position);
     let (cassandra, n) = (timeline.cassandra.clone(), timeline.number);
@@ -82,6 +167,13 @@ pub(super) async fn of(timeline: &CassandraTimeline) -> Result<Summing> {
     note("chats", sum(&cassandra, n, HEADS, "chat_id", |_: &Head| true).await?);
     note("members", sum(&cassandra, n, MEMBERS, "chat_id", |row: &Member| row.person.is_some()).await?);
     note("memberships", sum(&cassandra, n, MEMBERSHIPS, "person", |_: &Membership| true).await?);
+    const IN_BUCKETS: &str = "chat_id, bucket";
+    note("touches", sum(&cassandra, n, TOUCHES, IN_BUCKETS, |_: &TouchRow| true).await?);
+    note("edits", sum(&cassandra, n, EDITS, IN_BUCKETS, |_: &Edit| true).await?);
+    note("reactions", sum(&cassandra, n, REACTIONS, IN_BUCKETS, |_: &Reaction| true).await?);
+    note("feed", sum(&cassandra, n, FEED, "chat_id, era", |_: &FeedRow| true).await?);
+    note("lines", sum(&cassandra, n, LINES, IN_BUCKETS, |_: &Line| true).await?);
+    note("blobs", sum(&cassandra, n, BLOBS, "blob", |_: &Blob| true).await?);
     Ok(Box::pin(async move {
         let (last, key) = (signed(position), "chat_id, bucket");
         let messages = format!("SELECT {MESSAGE} FROM $k.messages_$n");

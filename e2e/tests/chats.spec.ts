@@ -1,0 +1,80 @@
+// What one sets for oneself about a chat, and the passing signs of others in the list.
+import { Api, somebody, twoFriends } from '../support/api.ts';
+import * as flows from '../support/flows.ts';
+import { expect, expectAccessible, test } from '../support/test.ts';
+
+test('a pinned chat stays on top, here and on the server', async ({ open, server }) => {
+  const { ann, boris, annApi, borisApi, chat } = await twoFriends(server.url);
+  const claraApi = await Api.register(server.url, somebody('Clara'));
+  const second = await annApi.befriend(claraApi);
+  await borisApi.send(chat, 'first');
+  await claraApi.send(second, 'second');
+  const page = await open();
+  await flows.signIn(page, ann);
+  const rows = page.getByRole('list', { name: 'Chats' }).getByRole('link');
+  await expect(rows.first()).toContainText('Clara');
+  await flows.openChat(page, boris.name);
+  await page.getByRole('button', { name: 'What to do with this chat' }).click();
+  await expect(page.getByRole('menuitem', { name: 'Pin to the top' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('button', { name: 'What to do with this chat' })).toBeFocused();
+  await expect(rows.first()).toContainText(boris.name);
+  await expect(rows.first()).toContainText('Pinned');
+  await claraApi.send(second, 'third');
+  await expect(rows.nth(1)).toContainText('third');
+  await page.reload();
+  await expect(rows.first()).toContainText(boris.name);
+  await page.getByRole('button', { name: 'What to do with this chat' }).click();
+  await page.getByRole('menuitem', { name: 'Unpin' }).click();
+  await expect(rows.first()).toContainText('Clara');
+});
+
+test('a muted chat counts what is new in grey, and nowhere else', async ({ open, server }) => {
+  const { ann, boris, borisApi, annApi, chat } = await twoFriends(server.url);
+  const page = await open();
+  await flows.signIn(page, ann);
+  await flows.openChat(page, boris.name);
+  await page.getByRole('button', { name: 'What to do with this chat' }).click();
+  await page.getByRole('menuitem', { name: 'Mute for 8 hours' }).click();
+  await expect(flows.chatInList(page, boris.name)).toContainText('Muted');
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await borisApi.send(chat, 'psst');
+  await page.getByRole('link', { name: 'Chats', exact: true }).click();
+  await expect(flows.chatInList(page, boris.name).getByText('1 unread message')).toBeVisible();
+  await expect(page).not.toHaveTitle(/^\(/);
+  await expectAccessible(page);
+  const until = Date.parse((await annApi.query(`chats/${chat}`)).muted_until);
+  expect(Math.abs(until - Date.now() - 8 * 3_600_000)).toBeLessThan(120_000);
+  await flows.openChat(page, boris.name);
+  await page.getByRole('button', { name: 'What to do with this chat' }).click();
+  await page.getByRole('menuitem', { name: 'Unmute' }).click();
+  await expect(flows.chatInList(page, boris.name)).not.toContainText('Muted');
+});
+
+test('the list says what is deleted', async ({ open, server }) => {
+  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
+  const { number } = await borisApi.send(chat, 'never mind');
+  const page = await open();
+  await flows.signIn(page, ann);
+  await expect(flows.chatInList(page, boris.name)).toContainText('never mind');
+  await borisApi.command('delete_message', { chat_id: chat, number });
+  await expect(flows.chatInList(page, boris.name)).not.toContainText('never mind');
+  await expect(flows.chatInList(page, boris.name)).toContainText(/deleted/i);
+});
+
+test('a friend sees that one is here, and that one is writing', async ({ open, server }) => {
+  const { ann, boris } = await twoFriends(server.url);
+  const [page, other] = [await open(), await open()];
+  await flows.signIn(page, ann);
+  await flows.signIn(other, boris);
+  await flows.openChat(page, boris.name);
+  await flows.openChat(other, ann.name);
+  await expect(page.getByRole('heading', { name: /here now/ })).toBeVisible({ timeout: 30_000 });
+  await other.getByRole('textbox', { name: 'Message' }).pressSequentially('I am wri');
+  await expect(page.getByRole('heading', { name: /Boris is typing…/ })).toBeVisible();
+  await expect(flows.chatInList(page, boris.name)).toContainText('Boris is typing…');
+  await other.keyboard.type('ting');
+  await other.keyboard.press('Enter');
+  await expect(flows.message(page, 'I am writing')).toBeVisible();
+  await expect(page.getByText('Boris is typing…')).toHaveCount(0);
+});

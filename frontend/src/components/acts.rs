@@ -1,0 +1,389 @@
+//! What one does about a message or a conversation, each in a dialog of its own: the browser keeps the focus in it,
+//! closes it on Escape, and gives the focus back.
+
+use domain::Timestamp;
+use domain::ids::ChatId;
+use domain::views::{Attachment, AttachmentKind, Deleted, ReportReason, Version};
+use leptos::html::Dialog;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use super::attachment::download_link;
+use super::chat_row::chat_name;
+use super::icon::Icon;
+use super::message_text::message_text;
+use crate::api::{Answer, Failure, blob_path};
+use crate::format;
+use crate::i18n::{t, t_with};
+use crate::state::{Conversation, Store};
+use crate::wording::failure_text;
+
+/// The usual ones first.
+pub const EMOJI: &[&str] = &[
+    "👍", "❤️", "😂", "😮", "😢", "🙏", "👎", "🎉", "🔥", "👏", "😊", "😍", "🤔", "😅", "😎", "🥳", "😭",
+    "😡", "🤯", "🙈", "💪", "🤝", "👀", "✅", "❌", "❓", "❗", "💯", "⭐", "🌹", "☕", "🍻", "🎂", "🚀",
+    "💡", "⏰", "📌", "🐟", "🧊", "🕊️",
+];
+
+/// How many of them are offered before the others are asked for.
+const USUAL: usize = 6;
+
+/// What is asked or shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    TakeAway(u64, Deleted),
+    React(u64),
+    Forward(u64),
+    Report(u64),
+    Versions(u64),
+    /// One of the pictures that a message carries.
+    Picture(u64, usize),
+    GoToDate,
+}
+
+/// The dialog that is open.
+#[derive(Clone, Copy)]
+pub struct Acts(RwSignal<Option<Act>>);
+
+impl Acts {
+    pub fn new() -> Self {
+        Self(RwSignal::new(None))
+    }
+    pub fn ask(self, act: Act) {
+        self.0.set(Some(act));
+    }
+    pub fn close(self) {
+        self.0.set(None);
+    }
+}
+
+#[component]
+pub fn ActDialog(conversation: Conversation, acts: Acts) -> impl IntoView {
+    let dialog = NodeRef::<Dialog>::new();
+    Effect::new(move || {
+        let open = acts.0.with(Option::is_some);
+        if let Some(dialog) = dialog.get() {
+            if open && !dialog.open() {
+                let _ = dialog.show_modal();
+            } else if !open && dialog.open() {
+                dialog.close();
+            }
+        }
+    });
+    let kept = StoredValue::new(conversation);
+    // From picture to picture the dialog stays, and the focus in it.
+    let act = Memo::new(move |_| match acts.0.get() {
+        Some(Act::Picture(number, _)) => Some(Act::Picture(number, 0)),
+        act => act,
+    });
+    let content = move || {
+        let act = act.get()?;
+        let conversation = kept.get_value();
+        Some(match act {
+            Act::TakeAway(number, by) => take_away(conversation, acts, number, by),
+            Act::React(number) => react(conversation, acts, number),
+            Act::Forward(number) => view! { <ForwardTo conversation acts number/> }.into_any(),
+            Act::Report(number) => report(conversation, acts, number),
+            Act::Versions(number) => versions(&conversation, number),
+            Act::Picture(number, _) => picture(&conversation, acts, number),
+            Act::GoToDate => go_to_date(conversation, acts),
+        })
+    };
+    let title = move || acts.0.get().map(|act| t(title(act)));
+    let is_picture = move || matches!(acts.0.get(), Some(Act::Picture(..)));
+    view! {
+        <dialog class="act" class:light=is_picture node_ref=dialog aria-labelledby="act-title" on:close=move |_| acts.close()
+            on:keydown=move |event| kept.with_value(|conversation| on_key(&event, conversation, acts))
+            on:click=move |event| {
+                // A click beside the dialog is on the dialog itself; what is in it lies in an element of its own.
+                if event.target() == dialog.get_untracked().map(|dialog| (*dialog).clone().into()) {
+                    acts.close();
+                }
+            }>
+            <div class="act-body">
+                <div class="act-head">
+                    <h2 id="act-title">{title}</h2>
+                    <button type="button" class="icon-button" title=t("close") aria-label=t("close") on:click=move |_| acts.close()>
+                        {Icon::Close.view()}
+                    </button>
+                </div>
+                {content}
+            </div>
+        </dialog>
+    }
+    .into_any()
+}
+
+/// Keys within the dialog. Escape is used up here: whatever the dialog lies over would take it for its own.
+fn on_key(event: &web_sys::KeyboardEvent, conversation: &Conversation, acts: Acts) {
+    match event.key().as_str() {
+        "Escape" => acts.close(),
+        "ArrowRight" => turn(conversation, acts, true),
+        "ArrowLeft" => turn(conversation, acts, false),
+        _ => return,
+    }
+    if event.key() == "Escape" {
+        event.prevent_default();
+    }
+}
+
+/// Shows the next or the previous picture of the message.
+fn turn(conversation: &Conversation, acts: Acts, onward: bool) {
+    if let Some(Act::Picture(number, index)) = acts.0.get_untracked() {
+        let count = pictures(conversation, number).len();
+        if count > 1 {
+            acts.ask(Act::Picture(number, (index + if onward { 1 } else { count - 1 }) % count));
+        }
+    }
+}
+
+fn pictures(conversation: &Conversation, number: u64) -> Vec<Attachment> {
+    let all = conversation.message(number).map(|message| message.attachments).unwrap_or_default();
+    all.into_iter().filter(|it| it.kind == AttachmentKind::Image).collect()
+}
+
+fn title(act: Act) -> &'static str {
+    match act {
+        Act::TakeAway(_, Deleted::Author) => "act.delete",
+        Act::TakeAway(_, Deleted::Moderator) => "act.remove",
+        Act::React(_) => "act.react",
+        Act::Forward(_) => "act.forward",
+        Act::Report(_) => "act.report",
+        Act::Versions(_) => "act.versions",
+        Act::Picture(..) => "attachment.picture",
+        Act::GoToDate => "act.date",
+    }
+}
+
+/// Does it, then closes; what goes wrong is said, and the dialog stays.
+fn perform<T: 'static>(
+    store: Store,
+    acts: Acts,
+    busy: RwSignal<bool>,
+    work: impl Future<Output = Answer<T>> + 'static,
+) {
+    if busy.get_untracked() {
+        return;
+    }
+    busy.set(true);
+    spawn_local(async move {
+        match work.await {
+            Ok(_) => acts.close(),
+            Err(failure) => store.complain(&failure),
+        }
+        busy.try_set(false);
+    });
+}
+
+fn take_away(conversation: Conversation, acts: Acts, number: u64, by: Deleted) -> AnyView {
+    let store = expect_context::<Store>();
+    let busy = RwSignal::new(false);
+    let (text, yes) = match by {
+        Deleted::Author => ("act.delete.text", "act.delete.yes"),
+        Deleted::Moderator => ("act.remove.text", "act.remove.yes"),
+    };
+    let act = move |_| {
+        let conversation = conversation.clone();
+        perform(store, acts, busy, async move { store.take_away(&conversation, number, by).await });
+    };
+    view! {
+        <p>{t(text)}</p>
+        <div class="act-steps">
+            <button type="button" class="button" on:click=move |_| acts.close()>{t("cancel")}</button>
+            <button type="button" class="button danger" aria-disabled=move || busy.get().then_some("true") on:click=act>{t(yes)}</button>
+        </div>
+    }
+    .into_any()
+}
+
+fn react(conversation: Conversation, acts: Acts, number: u64) -> AnyView {
+    let store = expect_context::<Store>();
+    let more = RwSignal::new(false);
+    let set = conversation.message(number).and_then(|it| it.reactions.into_iter().find(|one| one.mine));
+    let kept = StoredValue::new(conversation);
+    let one = move |emoji: &'static str| {
+        let choose = move |_| {
+            kept.with_value(|conversation| store.react(conversation, number, emoji));
+            acts.close();
+        };
+        let pressed = if set.as_ref().is_some_and(|it| it.emoji == emoji) { "true" } else { "false" };
+        view! { <button type="button" class="emoji" aria-pressed=pressed on:click=choose>{emoji}</button> }
+    };
+    let grid = {
+        let one = one.clone();
+        move || {
+            more.get().then(|| {
+                let rest = EMOJI[USUAL..].iter().copied().map(&one).collect_view();
+                view! { <div class="emoji-grid">{rest}</div> }
+            })
+        }
+    };
+    view! {
+        <div class="emoji-grid usual">
+            {EMOJI[..USUAL].iter().copied().map(&one).collect_view()}
+            <button type="button" class="emoji" title=t("act.react.more") aria-label=t("act.react.more")
+                aria-expanded=move || if more.get() { "true" } else { "false" }
+                on:click=move |_| more.update(|more| *more = !*more)>{Icon::Plus.view()}</button>
+        </div>
+        {grid}
+    }
+    .into_any()
+}
+
+#[component]
+fn ForwardTo(conversation: Conversation, acts: Acts, number: u64) -> impl IntoView {
+    let store = expect_context::<Store>();
+    let (busy, words) = (RwSignal::new(false), RwSignal::new(String::new()));
+    let chats = Memo::new(move |_| {
+        let words = words.with(|words| words.trim().to_lowercase());
+        store.chats.with(|chats| {
+            let fits =
+                chats.iter().filter(|chat| chat.can_send && chat_name(chat).to_lowercase().contains(&words));
+            fits.map(|chat| (chat.chat_id, chat_name(chat))).collect::<Vec<(ChatId, String)>>()
+        })
+    });
+    let kept = StoredValue::new(conversation);
+    let row = move |(to, name): (ChatId, String)| {
+        let said = name.clone();
+        let choose = move |_| {
+            let (conversation, said) = (kept.get_value(), said.clone());
+            perform(store, acts, busy, async move {
+                store.forward(&conversation, number, to).await?;
+                store.notice.set(Some(t_with("act.forwarded", &[("name", &said)])));
+                Ok(())
+            });
+        };
+        view! { <li><button type="button" class="menu-item" dir="auto" on:click=choose>{name}</button></li> }
+    };
+    view! {
+        <input type="search" class="input" aria-label=t("act.forward.search") placeholder=t("act.forward.search") autofocus
+            on:input=move |event| words.set(event_target_value(&event))/>
+        <ul class="act-list">{move || chats.get().into_iter().map(row).collect_view()}</ul>
+        <p class="muted" role="status">{move || chats.with(Vec::is_empty).then(|| t("act.forward.nothing"))}</p>
+    }
+    .into_any()
+}
+
+fn report(conversation: Conversation, acts: Acts, number: u64) -> AnyView {
+    let store = expect_context::<Store>();
+    let busy = RwSignal::new(false);
+    let reasons = [
+        (ReportReason::Spam, "report.spam"),
+        (ReportReason::Abuse, "report.abuse"),
+        (ReportReason::Illegal, "report.illegal"),
+        (ReportReason::Other, "report.else"),
+    ];
+    let row = move |(reason, key): (ReportReason, &'static str)| {
+        let conversation = conversation.clone();
+        let choose = move |_| {
+            let conversation = conversation.clone();
+            perform(store, acts, busy, async move {
+                store.report(&conversation, number, reason).await?;
+                store.notice.set(Some(t("report.done")));
+                Ok(())
+            });
+        };
+        view! { <li><button type="button" class="menu-item" on:click=choose>{t(key)}</button></li> }
+    };
+    view! { <p>{t("report.text")}</p> <ul class="act-list">{reasons.into_iter().map(row).collect_view()}</ul> }.into_any()
+}
+
+fn versions(conversation: &Conversation, number: u64) -> AnyView {
+    let store = expect_context::<Store>();
+    let found = RwSignal::new(None::<Result<Vec<Version>, Failure>>);
+    {
+        let conversation = conversation.clone();
+        spawn_local(async move {
+            let answer = store.versions(&conversation, number).await;
+            found.try_set(Some(answer));
+        });
+    }
+    let list = move || match found.get() {
+        None => view! { <p role="status">{t("loading")}</p> }.into_any(),
+        Some(Err(failure)) => view! { <p role="alert">{failure_text(&failure)}</p> }.into_any(),
+        Some(Ok(versions)) => {
+            let row = |version: Version| {
+                view! {
+                    <li>
+                        <time datetime=format::machine(version.at)>{format::full(version.at)}</time>
+                        <div class="text" dir="auto">{message_text(&version.text, &|_| None)}</div>
+                    </li>
+                }
+            };
+            view! { <ol class="versions">{versions.into_iter().map(row).collect_view()}</ol> }.into_any()
+        }
+    };
+    view! { {list} }.into_any()
+}
+
+fn picture(conversation: &Conversation, acts: Acts, number: u64) -> AnyView {
+    let store = expect_context::<Store>();
+    let pictures = StoredValue::new(pictures(conversation, number));
+    let count = pictures.with_value(Vec::len);
+    let index = Memo::new(move |_| match acts.0.get() {
+        Some(Act::Picture(_, index)) => index,
+        _ => 0,
+    });
+    let kept = StoredValue::new(conversation.clone());
+    let go = move |onward: bool| kept.with_value(|conversation| turn(conversation, acts, onward));
+    let shown = move || {
+        pictures.with_value(|all| all.get(index.get()).cloned()).map(|it| {
+            let path = blob_path(it.blob_id, None);
+            view! {
+                <img src=path alt=it.name.clone() width=it.width height=it.height/>
+                {download_link(store, it.blob_id, it.name)}
+            }
+        })
+    };
+    view! {
+        <div class="whole">
+            {shown}
+            {(count > 1).then(|| view! {
+                <div class="act-steps">
+                    <button type="button" class="icon-button" title=t("picture.before") aria-label=t("picture.before")
+                        on:click=move |_| go(false)>"‹"</button>
+                    <span aria-live="polite">{move || format!("{} / {count}", index.get() + 1)}</span>
+                    <button type="button" class="icon-button" title=t("picture.after") aria-label=t("picture.after")
+                        on:click=move |_| go(true)>"›"</button>
+                </div>
+            })}
+        </div>
+    }
+    .into_any()
+}
+
+fn go_to_date(conversation: Conversation, acts: Acts) -> AnyView {
+    let store = expect_context::<Store>();
+    let (busy, day) = (RwSignal::new(false), RwSignal::new(String::new()));
+    let go = move |event: web_sys::SubmitEvent| {
+        event.prevent_default();
+        let Some(from) = day.with_untracked(|day| beginning_of(day)) else { return };
+        let conversation = conversation.clone();
+        perform(store, acts, busy, async move {
+            match store.show_since(&conversation, from).await? {
+                Some(number) => conversation.jump.set(Some(number)),
+                None => store.notice.set(Some(t("act.date.nothing"))),
+            }
+            Ok(())
+        });
+    };
+    view! {
+        <form on:submit=go>
+            <label class="field-label" for="act-day">{t("act.date.label")}</label>
+            <input type="date" class="input" id="act-day" required autofocus on:input=move |event| day.set(event_target_value(&event))/>
+            <div class="act-steps">
+                <button type="submit" class="button primary" aria-disabled=move || busy.get().then_some("true")>{t("act.date.go")}</button>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
+/// Midnight here, of a day as a date field writes it.
+fn beginning_of(day: &str) -> Option<Timestamp> {
+    let mut parts = day.splitn(3, '-').map(|part| part.parse::<i32>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let date = js_sys::Date::new_with_year_month_day(u32::try_from(year).ok()?, month - 1, day);
+    let millis = date.get_time();
+    (millis.is_finite()).then_some(Timestamp((millis * 1_000.0) as i64))
+}

@@ -1,0 +1,157 @@
+use domain::Timestamp;
+use domain::ids::PersonId;
+use domain::views::{Author, Deleted, LineKind, PersonState};
+use uuid::Uuid;
+
+use super::*;
+
+fn message(number: u64) -> Message {
+    let id = |n: u64| Uuid::from_u128(u128::from(n));
+    let author = Author {
+        user_id: PersonId(id(7)),
+        nickname: "anna".to_owned(),
+        name: "Anna".to_owned(),
+        photo_id: None,
+        state: PersonState::Active,
+    };
+    Message {
+        message_id: MessageId(id(number)),
+        chat_id: ChatId(id(1)),
+        number,
+        author,
+        text: format!("message {number}"),
+        sent_at: Timestamp(0),
+        edited_at: None,
+        deleted: None,
+        reply_to: None,
+        forwarded_from: None,
+        reactions: Vec::new(),
+        attachments: Vec::new(),
+        collapsed: false,
+    }
+}
+
+fn line(position: u64, after_number: u64) -> Line {
+    Line {
+        position,
+        after_number,
+        kind: LineKind::Left,
+        by: None,
+        person: None,
+        title: None,
+        role: None,
+        count: None,
+        at: Timestamp(0),
+    }
+}
+
+fn page_with(from: u64, to: u64, lines: Vec<Line>) -> Messages {
+    let items = (from..=to).map(message).collect();
+    Messages { items, lines, next: None, prev: None, position: 0 }
+}
+
+fn page(from: u64, to: u64) -> Messages {
+    page_with(from, to, Vec::new())
+}
+
+fn range(window: &Window) -> (Option<u64>, Option<u64>) {
+    (window.first(), window.last())
+}
+
+#[test]
+fn a_window_never_holds_more_rows_than_it_may_and_knows_what_it_dropped() {
+    let mut window = Window::default();
+    window.replace(page(951, 1000), true, false);
+    while window.first() > Some(1) {
+        let first = window.first().expect("it is not empty");
+        window.prepend(page(first - 50, first - 1));
+        assert!(window.entries.len() <= ROWS);
+    }
+    assert_eq!(range(&window), (Some(1), Some(400)));
+    assert_eq!((window.older, window.newer), (false, true));
+    window.append(page(401, 450));
+    assert_eq!(range(&window), (Some(51), Some(450)));
+    assert_eq!((window.older, window.newer), (true, true));
+    window.append(page(451, 470));
+    assert!(!window.newer, "a short page is the last one");
+}
+
+#[test]
+fn a_message_that_has_arrived_follows_the_last_or_shows_a_gap() {
+    let mut window = Window::default();
+    assert_eq!(window.receive(message(1), None), Fit::Added);
+    assert_eq!(window.receive(message(1), None), Fit::Known);
+    assert_eq!(window.receive(message(3), None), Fit::Gap);
+    assert_eq!(window.receive(message(2), None), Fit::Added);
+    assert_eq!(range(&window), (Some(1), Some(2)));
+    window.newer = true;
+    assert_eq!(window.receive(message(3), None), Fit::Away);
+}
+
+#[test]
+fn a_pending_message_keeps_its_row_when_it_is_sent() {
+    let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
+    conversation.phase.set(Phase::Ready);
+    let pending = Item { delivery: Delivery::Pending, message: message(1) };
+    let row = Entry::new(message(1).message_id, pending);
+    conversation.outbox.set(vec![row.clone()]);
+    assert_eq!(conversation.receive(message(1)), Fit::Added);
+    assert_eq!(conversation.receive(message(1)), Fit::Known, "the answer after the frame changes nothing");
+    assert!(conversation.outbox.get_untracked().is_empty());
+    assert_eq!(row.number(), Some(1), "the very row that was pending");
+    assert_eq!(conversation.window.get_untracked().entries.len(), 1);
+}
+
+#[test]
+fn lines_stand_where_they_happened_and_go_with_their_messages() {
+    let mut window = Window::default();
+    window.replace(page_with(951, 1000, vec![line(7, 1000), line(5, 960), line(3, 950)]), true, false);
+    window.take_lines(vec![line(6, 960), line(5, 960), line(2, 949)]);
+    let positions = |window: &Window, index| {
+        window.lines_before(index).iter().map(|line| line.position).collect::<Vec<_>>()
+    };
+    assert_eq!(positions(&window, 0), [3], "what stands before the first one, and nothing older");
+    assert_eq!(positions(&window, 10), [5, 6]);
+    assert_eq!(positions(&window, 50), [7]);
+    while window.first() > Some(501) {
+        let first = window.first().expect("it is not empty");
+        window.prepend(page(first - 50, first - 1));
+    }
+    assert_eq!(window.last(), Some(900), "messages go, and their lines with them");
+    assert!(window.lines_before(window.entries.len()).is_empty());
+}
+
+#[test]
+fn lines_count_as_rows() {
+    let mut window = Window::default();
+    window.replace(page(1, 50), false, false);
+    for start in (51..401).step_by(50) {
+        window.append(page(start, start + 49));
+    }
+    assert_eq!(window.entries.len(), ROWS);
+    window.append(page_with(401, 450, (0..30).map(|at| line(at, 420)).collect()));
+    assert_eq!(window.entries.len() + TOGETHER + 1, ROWS);
+    assert_eq!(window.last(), Some(450));
+}
+
+#[test]
+fn what_was_deleted_is_quoted_nowhere_any_more() {
+    let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
+    conversation.phase.set(Phase::Ready);
+    conversation.receive(message(1));
+    let author = message(1).author;
+    let reply = ReplyTo { number: 1, author, excerpt: Some("message 1".to_owned()) };
+    conversation.receive(Message { reply_to: Some(reply.clone()), ..message(2) });
+    conversation.reply.set(Some(reply));
+    let quoted = || conversation.message(2).and_then(|message| message.reply_to?.excerpt);
+    conversation.receive(Message {
+        text: "new  words".to_owned(),
+        edited_at: Some(Timestamp(1)),
+        ..message(1)
+    });
+    assert_eq!(quoted().as_deref(), Some("new words"));
+    let gone = Message { text: String::new(), deleted: Some(Deleted::Author), ..message(1) };
+    assert_eq!(conversation.receive(gone), Fit::Known);
+    assert_eq!(quoted(), None);
+    assert_eq!(conversation.reply.get_untracked().and_then(|reply| reply.excerpt), None);
+}
