@@ -48,10 +48,46 @@ export async function eachPage(page: Page, url: string, look: (name: string) => 
   const other = await annApi.befriend(emil);
   await emil.send(other, 'New and unread');
 
+  const { chat_id: group } = await annApi.command('create_chat', {
+    title: 'Ice fishing on the upper lake',
+    member_ids: [borisApi.userId, emil.userId],
+    history: 'all',
+  });
+  await borisApi.send(group, 'Who brings the drill?');
+  await emil.send(group, 'I do. And @' + boris.nickname + ' brings the soup');
+  await annApi.command('react', { chat_id: group, number: 2, emoji: '👍' });
+  await borisApi.command('react', { chat_id: group, number: 2, emoji: '🎉' });
+  await borisApi.command('send', { chat_id: group, text: 'Fish soup', reply_to: 2 });
+  await borisApi.command('edit_message', { chat_id: group, number: 3, text: 'Fish soup, if there is fish' });
+  await emil.send(group, 'wrong chat');
+  await emil.command('delete_message', { chat_id: group, number: 4 });
+  const { token } = await annApi.command('create_invite', { chat_id: group, uses: 5 });
+
   await flows.signIn(page, ann);
-  await expect(flows.chatInList(page, boris.name)).toBeVisible();
+  await expect(flows.chatInList(page, boris.name).first()).toBeVisible();
   await look('chats');
-  await flows.openChat(page, boris.name);
+  await page.goto(`/chats/${group}`);
+  await page.getByLabel('Attach files').setInputFiles([file('hole in the ice.png', picture(120)), { name: 'checklist.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(48_000) }]);
+  await expect(page.getByRole('list', { name: 'To be sent with the message' }).getByRole('progressbar')).toHaveCount(0);
+  await page.getByRole('button', { name: 'Send', exact: true }).click();
+  await expect(page.getByRole('button', { name: /Open the picture/ })).toBeVisible();
+  await look('group');
+  const soup = flows.message(page, 'Fish soup');
+  await soup.getByRole('button', { name: 'What to do with this message' }).press('Enter');
+  await expect(page.getByRole('menu')).toBeVisible();
+  await look('message-menu');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Ice fishing on the upper lake' }).click();
+  await expect(page.getByRole('complementary', { name: 'About this group' })).toBeVisible();
+  await look('group-panel');
+  await page.goto(`/invite#${token}`);
+  await expect(page.getByText('You are in this group already.')).toBeVisible();
+  await look('invitation');
+  await page.goto('/chats/new');
+  await expect(page.getByLabel('Group name')).toBeVisible();
+  await look('new-group');
+  await page.goto('/chats');
+  await page.goto(`/chats/${chat}`);
   await expect(flows.message(page, 'At ten?')).toBeVisible();
   await look('conversation');
   await page.goto('/people');

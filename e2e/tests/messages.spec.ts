@@ -58,6 +58,18 @@ test('a message is edited, its earlier wording stays to be read, and it is delet
   }
 });
 
+test('who leads a group removes a message of somebody else', async ({ open, server }) => {
+  const { ann, annApi, borisApi } = await twoFriends(server.url);
+  const { chat_id: id } = await annApi.command('create_chat', { title: 'Ice', member_ids: [borisApi.userId] });
+  await borisApi.send(id, 'Buy my boat');
+  const page = await open();
+  await flows.signIn(page, ann);
+  await page.goto(`/chats/${id}`);
+  await choose(page, flows.message(page, 'Buy my boat'), 'Remove');
+  await dialog(page).getByRole('button', { name: 'Remove for everybody' }).click();
+  await expect(flows.messages(page)).toContainText(['Removed by a moderator']);
+});
+
 test('reactions show to both, count, and are taken back', async ({ open, server }) => {
   const { ann, boris, borisApi, chat } = await twoFriends(server.url);
   await borisApi.send(chat, 'Tea?');

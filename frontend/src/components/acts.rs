@@ -145,7 +145,7 @@ fn pictures(conversation: &Conversation, number: u64) -> Vec<Attachment> {
 fn title(act: Act) -> &'static str {
     match act {
         Act::TakeAway(_, Deleted::Author) => "act.delete",
-        Act::TakeAway(_, Deleted::Moderator) => "act.remove",
+        Act::TakeAway(_, Deleted::Moderator) => "act.take-away",
         Act::React(_) => "act.react",
         Act::Forward(_) => "act.forward",
         Act::Report(_) => "act.report",
@@ -180,7 +180,7 @@ fn take_away(conversation: Conversation, acts: Acts, number: u64, by: Deleted) -
     let busy = RwSignal::new(false);
     let (text, yes) = match by {
         Deleted::Author => ("act.delete.text", "act.delete.yes"),
-        Deleted::Moderator => ("act.remove.text", "act.remove.yes"),
+        Deleted::Moderator => ("act.take-away.text", "act.take-away.yes"),
     };
     let act = move |_| {
         let conversation = conversation.clone();

@@ -294,7 +294,7 @@ fn items(store: Store, conversation: &Conversation, acts: Acts, number: u64) -> 
         items.push(MenuItem::new(t("act.report"), move || acts.ask(Act::Report(number))));
         if moderates {
             let act = Act::TakeAway(number, Deleted::Moderator);
-            items.push(MenuItem::new(t("act.remove"), move || acts.ask(act)).danger());
+            items.push(MenuItem::new(t("act.take-away"), move || acts.ask(act)).danger());
         }
     }
     items
