@@ -15,6 +15,7 @@ use command_api::{CommandState, Photos};
 use domain::Timestamp;
 use projectors::attachments::Previews;
 use projectors::photos::PhotoSizes;
+use projectors::studio::Studio;
 use projectors::sweep::Sweep;
 use query_api::{Means, QueryState};
 use stores::Stores;
@@ -80,16 +81,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         node: house.node,
     };
     let mut projecting = projectors::start(&context, &stopping);
-    projecting.react(PhotoSizes {
-        blobs: blobs.clone(),
-        pictures: pictures.clone(),
-        keyring: context.keyring.clone(),
-    });
-    projecting.react(Previews {
-        blobs: blobs.clone(),
-        pictures: pictures.clone(),
-        keyring: context.keyring.clone(),
-    });
+    let studio =
+        Studio { blobs: blobs.clone(), pictures: pictures.clone(), keyring: context.keyring.clone() };
+    projecting.react(PhotoSizes(studio.clone()));
+    projecting.react(Previews(studio));
     let sweep = Sweep {
         blobs: blobs.clone(),
         directory: stores.directory.clone(),

@@ -23,6 +23,7 @@ mod rebuild;
 mod runner;
 pub mod search;
 pub mod sessions;
+pub mod studio;
 pub mod sweep;
 pub mod timeline;
 

@@ -15,6 +15,7 @@ use domain::session::{Method, Session, SessionCommand};
 use domain::text::email_key;
 
 use super::register::granted;
+use super::unless_faster;
 use crate::asking::{Anyone, Key};
 use crate::body::Body;
 use crate::known_device;
@@ -60,7 +61,7 @@ pub async fn authorize(
         ],
     };
     state.throttle.attempt(&counters, state.now()).await?;
-    let answer = perform(&state, &who, key, &request).await;
+    let answer = unless_faster(TRIES, || attempt(&state, &who, key, &request)).await;
     match &answer {
         Ok(_) => {
             state.throttle.forgive(&counters).await;
@@ -72,22 +73,6 @@ pub async fn authorize(
         Err(_) => state.throttle.forgive(&counters).await,
     }
     Ok(answer?.answer_to_known(&state, &who.client, &account))
-}
-
-async fn perform(
-    state: &CommandState,
-    who: &Anyone,
-    key: uuid::Uuid,
-    request: &Authorize,
-) -> Result<Grant, Problem> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match attempt(state, who, key, request).await {
-            Err(problem) if problem.is(Kind::Conflict) && tries < TRIES => {}
-            answer => return answer,
-        }
-    }
 }
 
 /// An account's verifier and the event that it came with.

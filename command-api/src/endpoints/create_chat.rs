@@ -13,7 +13,7 @@ use domain::requests::{ChatCreated, CreateChat};
 use domain::text::check_title;
 use domain::user::User;
 
-use super::{Checks, facts, group, user_exists};
+use super::{Checks, facts, group, unless_faster, user_exists};
 use crate::asking::{Key, Signed};
 use crate::body::Body;
 use crate::openapi::Problems;
@@ -110,23 +110,18 @@ async fn open_group(
     let chat = ChatId(state.new_id(at));
     let title = Title(title.trim().to_owned());
     let (members, history) = (member_ids.unwrap_or_default(), history.unwrap_or_default());
-    let mut tries = 0;
-    loop {
-        tries += 1;
+    unless_faster(TRIES, || {
         let (title, members) = (title.clone(), members.clone());
-        let made = state.executor.execute(envelope.clone(), move |ledger| {
+        state.executor.execute(envelope.clone(), move |ledger| {
             user_exists(ledger, by)?;
             let facts = of_members(ledger, by, &members)?;
             let (title, members) = (title.clone(), members.clone());
             let create = ChatCommand::CreateGroup { chat, by, title, history, members, at };
             ledger.decide::<Chat>(chat, create, &facts)?;
             Ok::<(), Halt>(())
-        });
-        match made.await {
-            Err(problem) if problem.is(Kind::Conflict) && tries < TRIES => {}
-            made => return made,
-        }
-    }
+        })
+    })
+    .await
 }
 
 /// Whether all are friends, and whether anybody is blocked. Nobody is a friend who is not there.

@@ -13,7 +13,7 @@ use domain::problem::Kind;
 use domain::requests::{Forward, Sent};
 
 use super::sending::Sending;
-use super::{attachments, facts, message, sending};
+use super::{attachments, facts, message, sending, unless_faster};
 use crate::asking::{Key, Signed};
 use crate::body::Body;
 use crate::openapi::Problems;
@@ -44,14 +44,7 @@ pub async fn forward(
     if let Some(done) = state.executor.repeated(&envelope).await? {
         return sending::answer(&done);
     }
-    let mut tries = 0;
-    let done = loop {
-        tries += 1;
-        match attempt(&state, &envelope, who.person, &request).await {
-            Err(problem) if problem.is(Kind::Conflict) && tries < TRIES => {}
-            done => break done?,
-        }
-    };
+    let done = unless_faster(TRIES, || attempt(&state, &envelope, who.person, &request)).await?;
     sending::answer(&done)
 }
 

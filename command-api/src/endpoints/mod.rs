@@ -106,6 +106,21 @@ pub(crate) fn router() -> OpenApiRouter<CommandState> {
         )
 }
 
+/// Asks at most so many `times` for as long as somebody else was faster.
+async fn unless_faster<T, F: Future<Output = Result<T, domain::Problem>>>(
+    times: usize,
+    attempt: impl Fn() -> F,
+) -> Result<T, domain::Problem> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match attempt().await {
+            Err(problem) if problem.is(domain::problem::Kind::Conflict) && tried < times => {}
+            done => return done,
+        }
+    }
+}
+
 /// Collects what is wrong with the fields of a body.
 #[derive(Debug, Default)]
 pub(crate) struct Checks(Vec<FieldError>);

@@ -68,7 +68,7 @@ pub async fn blob(
     if matches!(owner, Owner::Carried(_, AttachmentKind::File)) && size.is_some() {
         return Err(Kind::NotFound.into());
     }
-    let tag = tag(blob_id, size);
+    let tag = bytes::tag(blob_id, size);
     if matches!(owner, Owner::Carried(..)) && bytes::is_known(&headers, &tag) {
         return Ok(bytes::unchanged(&tag));
     }
@@ -89,7 +89,7 @@ pub async fn blob(
             Ok(made) => Ok(image(KEEP, &tag, made)),
             Err(error) => {
                 tracing::info!(%error, %blob_id, "the whole picture goes out in place of its preview");
-                Ok(image(KEEP_NOT, &self::tag(blob_id, None), whole.to_vec()))
+                Ok(image(KEEP_NOT, &bytes::tag(blob_id, None), whole.to_vec()))
             }
         },
     }
@@ -125,13 +125,6 @@ async fn open(state: &QueryState, owner: &Owner, name: BlobName) -> Result<Optio
             tracing::error!(%error, %name, "an attachment can't be opened");
             Err(Kind::Unavailable.into())
         }
-    }
-}
-
-fn tag(blob_id: BlobId, size: Option<u32>) -> String {
-    match size {
-        Some(size) => format!("\"{blob_id}-{size}\""),
-        None => format!("\"{blob_id}\""),
     }
 }
 

@@ -10,6 +10,14 @@ pub const KEEP: &str = "private, max-age=300";
 /// Something else is sent while what was asked for is made.
 pub const KEEP_NOT: &str = "private, no-cache";
 
+/// The ETag of something in a size.
+pub fn tag(id: impl std::fmt::Display, size: Option<u32>) -> String {
+    match size {
+        Some(size) => format!("\"{id}-{size}\""),
+        None => format!("\"{id}\""),
+    }
+}
+
 /// Whether who asks has the bytes with this ETag already.
 pub fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());

@@ -50,7 +50,7 @@ pub async fn photo(
     }
     state.shown(&[DIRECTORY], wanted).await?;
     let (owner, photo) = visible(&state, caller.person, photo_id).await?;
-    let tag = tag(photo_id, size);
+    let tag = bytes::tag(photo_id, size);
     if bytes::is_known(&headers, &tag) {
         return Ok(bytes::unchanged(&tag));
     }
@@ -67,7 +67,7 @@ pub async fn photo(
         };
         let keep = if name.size == size { KEEP } else { KEEP_NOT };
         let kind = media_type(&picture);
-        let mut response = bytes::respond(keep, &self::tag(photo_id, name.size), picture);
+        let mut response = bytes::respond(keep, &bytes::tag(photo_id, name.size), picture);
         response.headers_mut().insert(CONTENT_TYPE, kind.parse().expect("one of ours"));
         return Ok(response);
     }
@@ -95,11 +95,4 @@ fn candidates(photo: Photo, size: Option<u32>) -> Vec<BlobName> {
     let larger = SIZES.into_iter().filter(|larger| size.is_some_and(|size| *larger >= size));
     let sized = larger.map(|size| BlobName::sized(photo.blob, size));
     sized.chain([BlobName::original(photo.blob)]).collect()
-}
-
-fn tag(photo_id: PhotoId, size: Option<u32>) -> String {
-    match size {
-        Some(size) => format!("\"{photo_id}-{size}\""),
-        None => format!("\"{photo_id}\""),
-    }
 }

@@ -255,6 +255,23 @@ async fn all<T, F: Future<Output = Result<T>>>(questions: impl IntoIterator<Item
     stream::iter(questions).buffer_unordered(AT_ONCE).try_collect().await
 }
 
+/// A line as it lies in its row.
+#[derive(DeserializeRow, serde::Serialize)]
+struct StoredLine {
+    chat_id: Uuid,
+    ordinal: i64,
+    after_number: i64,
+    kind: String,
+    by_person: Option<Uuid>,
+    person: Option<Uuid>,
+    title: Option<String>,
+    title_event: Option<Uuid>,
+    role: Option<String>,
+    count: Option<i64>,
+    at: i64,
+    position: i64,
+}
+
 /// A message as it lies in its row.
 #[derive(DeserializeRow, serde::Serialize)]
 struct StoredMessage {

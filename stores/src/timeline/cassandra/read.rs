@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::touch::attachments;
 use super::{
-    BUCKET, CassandraTimeline, MESSAGE, StoredMessage, all, bucket_of, line_bucket_of, of_generation,
+    BUCKET, CassandraTimeline, MESSAGE, StoredLine, StoredMessage, all, bucket_of, line_bucket_of,
+    of_generation,
 };
 use crate::cassandra::{Cassandra, signed, unreadable, unsigned};
 use crate::error::Result;
@@ -217,23 +218,6 @@ impl StoredMessage {
             touch: Touch::default(),
         })
     }
-}
-
-/// A line as it lies in its row.
-#[derive(DeserializeRow)]
-struct StoredLine {
-    chat_id: Uuid,
-    ordinal: i64,
-    after_number: i64,
-    kind: String,
-    by_person: Option<Uuid>,
-    person: Option<Uuid>,
-    title: Option<String>,
-    title_event: Option<Uuid>,
-    role: Option<String>,
-    count: Option<i64>,
-    at: i64,
-    position: i64,
 }
 
 impl StoredLine {

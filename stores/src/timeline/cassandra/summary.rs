@@ -14,7 +14,7 @@ use scylla::statement::prepared::PreparedStatement;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{CassandraTimeline, MESSAGE, StoredMessage, of_generation};
+use super::{CassandraTimeline, MESSAGE, StoredLine, StoredMessage, of_generation};
 use crate::cassandra::{Cassandra, engine, signed, unreadable};
 use crate::error::Result;
 use crate::guard::{Guard, Limits};
@@ -134,22 +134,6 @@ struct FeedRow {
 }
 
 #[derive(DeserializeRow, Serialize)]
-struct Line {
-    chat_id: Uuid,
-    ordinal: i64,
-    after_number: i64,
-    kind: String,
-    by_person: Option<Uuid>,
-    person: Option<Uuid>,
-    title: Option<String>,
-    title_event: Option<Uuid>,
-    role: Option<String>,
-    count: Option<i64>,
-    at: i64,
-    position: i64,
-}
-
-#[derive(DeserializeRow, Serialize)]
 struct Blob {
     blob: Vec<u8>,
     chat_id: Option<Uuid>,
@@ -172,7 +156,7 @@ pub(super) async fn of(timeline: &CassandraTimeline) -> Result<Summing> {
     note("edits", sum(&cassandra, n, EDITS, IN_BUCKETS, |_: &Edit| true).await?);
     note("reactions", sum(&cassandra, n, REACTIONS, IN_BUCKETS, |_: &Reaction| true).await?);
     note("feed", sum(&cassandra, n, FEED, "chat_id, era", |_: &FeedRow| true).await?);
-    note("lines", sum(&cassandra, n, LINES, IN_BUCKETS, |_: &Line| true).await?);
+    note("lines", sum(&cassandra, n, LINES, IN_BUCKETS, |_: &StoredLine| true).await?);
     note("blobs", sum(&cassandra, n, BLOBS, "blob", |_: &Blob| true).await?);
     Ok(Box::pin(async move {
         let (last, key) = (signed(position), "chat_id, bucket");
