@@ -229,7 +229,9 @@ s3_prepares() {
     -s3.port.grpc="$(port s3 4)" -master.port.grpc="$(port s3 5)" -volume.port.grpc="$(port s3 6)"
     -filer.port.grpc="$(port s3 7)" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$root/deploy/seaweedfs/s3.json"
     -master.volumeSizeLimitMB=64 -volume.max=100 -master.telemetry=false -master.electionTimeout=1s
-    -volume.preStopSeconds=0)
+    -volume.preStopSeconds=0
+    # Of a large disk its default is gigabytes, below which it stores nothing any more.
+    -volume.minFreeSpace=64MiB)
 }
 # s3_request METHOD PATH [ARGUMENT…]: a signed request; its answer's body.
 s3_request() {

@@ -158,8 +158,8 @@ server_starts() {
     wanted || { server_ends "$name"; return 1; }
   fi
   until "${name}_answers"; do
-    if ! server_lives "$name" || [ $((SECONDS - began)) -gt 180 ]; then
-      server_lives "$name" && say "$name is not ready after 180 s:" || say "$name ended while it was starting:"
+    if ! server_lives "$name" || [ $((SECONDS - began)) -gt 600 ]; then
+      server_lives "$name" && say "$name is not ready after 600 s:" || say "$name ended while it was starting:"
       tail -n 30 "$folder/log" >&2
       return 1
     fi

@@ -10,7 +10,7 @@ export default defineConfig<Options>({
   retries: 0,
   forbidOnly: !!process.env.CI,
   timeout: 90_000,
-  expect: { timeout: 10_000 },
+  expect: { timeout: 20_000 },
   reporter: [['list']],
   outputDir: 'test-results',
   use: {
@@ -19,7 +19,7 @@ export default defineConfig<Options>({
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',
     viewport: { width: 1280, height: 800 },
-    actionTimeout: 15_000,
+    actionTimeout: 30_000,
     trace: 'retain-on-failure',
     screenshot: 'only-on-failure',
     launchOptions: {
@@ -47,6 +47,8 @@ export default defineConfig<Options>({
     },
     // The conversation once more, with limits on: nobody who uses the app meets one.
     { name: 'limits', testMatch: ['two-people.spec.ts', 'settings.spec.ts', 'keyboard.spec.ts'], use: { limited: true } },
+    // Nothing may go on beside what is measured.
+    { name: 'feel', testMatch: '*.feel.ts', workers: 1 },
     { name: 'shots', testMatch: '*.shots.ts' },
   ],
 });

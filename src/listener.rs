@@ -20,6 +20,7 @@ use metrics::{Gauge, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -34,13 +35,23 @@ pub struct Limits {
     pub headers: usize,
     /// The request's line and headers, in bytes.
     pub head: usize,
+    /// Some of what is written is taken within this time, or the connection ends: whoever asks and does not read would
+    /// hold the answer in memory for ever.
+    pub taken_within: Duration,
     /// Connections at once, sockets included; further ones wait in the kernel's queue.
     pub connections: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { headers_within: Duration::from_secs(15), headers: 100, head: 64 * 1024, connections: 16_384 }
+        Self {
+            headers_within: Duration::from_secs(15),
+            headers: 100,
+            head: 64 * 1024,
+            // The kernel tells of progress in megabytes, and lines are slow.
+            taken_within: Duration::from_secs(120),
+            connections: 16_384,
+        }
     }
 }
 
@@ -64,7 +75,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         }) else {
             break;
         };
-        let stream = Counted::new(stream, place, open.clone());
+        let stream = Counted::new(stream, place, open.clone(), limits.taken_within);
         connections.spawn(connection(stream, peer, router.clone(), limits, stop.clone()));
     }
     drop(listener);
@@ -122,16 +133,18 @@ async fn connection(
 
 /// A connection that holds its place until it is closed, wherever an upgrade takes it.
 struct Counted {
-    stream: TcpStream,
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
     open: Gauge,
     _place: OwnedSemaphorePermit,
 }
 
 impl Counted {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit, open: Gauge) -> Self {
+    fn new(stream: TcpStream, place: OwnedSemaphorePermit, open: Gauge, taken_within: Duration) -> Self {
         // Small answers and frames must not wait for one another; where that can't be, they do.
         let _ = stream.set_nodelay(true);
         open.increment(1.0);
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_write_timeout_pinned(Some(taken_within));
         Self { stream, open, _place: place }
     }
 }
@@ -148,26 +161,26 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        self.stream.as_mut().poll_read(cx, into)
     }
 }
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.stream.as_mut().poll_write(cx, bytes)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream.as_mut().poll_flush(cx)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream.as_mut().poll_shutdown(cx)
     }
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        self.stream.as_mut().poll_write_vectored(cx, slices)
     }
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
@@ -248,6 +261,22 @@ mod tests {
         }
         stop.cancel();
         serving.await.expect("it stops");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_take_an_answer_loses_the_connection() {
+        let router = Router::new().route("/", get(async || vec![0_u8; 64 * 1024 * 1024]));
+        let limits = Limits { taken_within: Duration::from_millis(100), ..Limits::default() };
+        let (address, stop, serving) = start(router, limits).await;
+        let mut idle = TcpStream::connect(address).await.expect("it listens");
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("written");
+        idle.read_u8().await.expect("it is answered");
+        // It ends only when the connection has.
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(60), serving).await.expect("in time").expect("it stops");
+        let mut rest = Vec::new();
+        let cut = idle.read_to_end(&mut rest).await;
+        assert!(cut.is_err() || rest.len() < 64 * 1024 * 1024, "{}", rest.len());
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use domain::Problem;
 use domain::problem::{FieldError, Kind};
 use domain::views::AttachmentKind;
 use serde::de::DeserializeOwned;
-use stores::blobs::LARGEST_PICTURE;
+use stores::blobs::{LARGEST_PICTURE, is_picture};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::refusal::Refusal;
@@ -106,15 +106,15 @@ impl FromRequest<CommandState> for Upload {
                 return Err(Problem { errors: vec![FieldError::new(KIND, "unreadable")], ..problem }.into());
             }
         };
-        let picture = matches!(&*media_type, "image/jpeg" | "image/png" | "image/webp") && !kept;
-        let (kind, places) = match picture {
-            true => (AttachmentKind::Image, PICTURE),
-            false => (AttachmentKind::File, FILE),
-        };
-        let place = state.photos.place(places).await?;
+        let said = matches!(&*media_type, "image/jpeg" | "image/png" | "image/webp");
+        let place = state.photos.place(if said && !kept { PICTURE } else { FILE }).await?;
         let bytes = bytes(request, state, "a file takes at most 20 MiB").await?;
+        // By its content, too: what a picture tells beside its pixels is not to slip through under another type.
+        let picture = !kept && (said || is_picture(&bytes));
+        let kind = if picture { AttachmentKind::Image } else { AttachmentKind::File };
         if picture && bytes.len() > LARGEST_PICTURE {
-            return Err(Problem::new(Kind::TooLarge).detail(SMALL_PICTURE).into());
+            let why = format!("{SMALL_PICTURE}; with {KIND}: file it is kept as it is");
+            return Err(Problem::new(Kind::TooLarge).detail(why).into());
         }
         Ok(Self { bytes, kind, media_type, place })
     }

@@ -19,7 +19,7 @@ fn token(keyring: &Keyring, account: &str, device: Uuid) -> String {
 
 /// The device that signs in, if it is known to have signed in to `account`.
 pub(crate) fn of(keyring: &Keyring, headers: &HeaderMap, account: &str, secure: bool) -> Option<Uuid> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = headers.get_all(header::COOKIE).iter().map(|value| value.as_bytes());
     let said = cookie_value(cookies, device_cookie(secure))?;
     let device = said.split_once('.')?.0.parse().ok()?;
     let known: bool =

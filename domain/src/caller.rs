@@ -72,11 +72,12 @@ pub fn device_cookie(secure: bool) -> &'static str {
     if secure { "__Host-letopis-device" } else { "letopis-device" }
 }
 
-/// The value of cookie `name` in a request's `Cookie` headers; an empty one counts as none.
-pub fn cookie_value<'a>(headers: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+/// The value of cookie `name` in a request's `Cookie` headers; an empty one counts as none. Others may hold any bytes:
+/// they are set by whatever else is at home on the same host.
+pub fn cookie_value<'a>(headers: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<&'a str> {
     headers
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
+        .flat_map(|header| header.split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
         .find(|(key, value)| *key == name && !value.is_empty())
         .map(|(_, value)| value)
 }
@@ -87,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name_in_any_header() {
-        let of = |name| cookie_value(["a=1; bb=2", "c=; d=x=y"].into_iter(), name);
+        let headers = ["a=1; bb=2; у=я; \u{fe}=".as_bytes(), b"\xff=\xfe; c=; d=x=y"];
+        let of = |name| cookie_value(headers.into_iter(), name);
         assert_eq!((of("a"), of("bb"), of("d")), (Some("1"), Some("2"), Some("x=y")));
         assert_eq!((of("b"), of("c"), of("e")), (None, None, None));
     }

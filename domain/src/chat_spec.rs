@@ -4,7 +4,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::given::{ANN, BOB, EVE, Given, NOW, given};
+use crate::ids::BlobId;
+use crate::personal::FileName;
 use crate::text::TEXT_MAX;
+use crate::views::AttachmentKind;
 
 const CHAT: ChatId = ChatId(Uuid::from_u128(0xc));
 const FRIENDS: ChatFacts = ChatFacts { friends: true, blocked: false, in_a_group: false };

@@ -115,6 +115,9 @@ pub struct Friendship {
     pub blocked_by: Vec<PersonId>,
     /// Who was declined by the other, and when last.
     pub declined: Vec<(PersonId, Timestamp)>,
+    /// Who has unfriended or blocked the other, until they are friends again; at most both.
+    #[serde(default)]
+    pub parted: Vec<PersonId>,
 }
 
 impl Friendship {
@@ -129,6 +132,19 @@ impl Friendship {
 
     pub fn has_blocked(&self, person: PersonId) -> bool {
         self.blocked_by.contains(&person)
+    }
+
+    /// Whether `person` has ended the friendship, or blocked the other, and they are not friends since. The
+    /// other can't tell which of the two it was.
+    pub fn has_parted(&self, person: PersonId) -> bool {
+        self.parted.contains(&person)
+    }
+
+    fn part(&mut self, person: PersonId) {
+        if !self.has_parted(person) {
+            self.parted.push(person);
+            self.parted.sort_unstable();
+        }
     }
 
     /// The link as `person`, one of the two, sees it.
@@ -224,16 +240,23 @@ impl Decider for Friendship {
             FriendshipEvent::FriendAccepted { .. } => {
                 self.link = Link::Friends;
                 self.declined.clear();
+                self.parted.clear();
             }
             FriendshipEvent::FriendDeclined { from, at, .. } => {
                 self.declined.retain(|(who, _)| *who != from);
                 self.declined.push((from, at));
                 self.link = Link::Unseen { from, since: at };
             }
-            FriendshipEvent::FriendRemoved { .. } => self.link = Link::None,
+            FriendshipEvent::FriendRemoved { by, .. } => {
+                if self.are_friends() {
+                    self.part(by);
+                }
+                self.link = Link::None;
+            }
             FriendshipEvent::PersonBlocked { by, .. } => {
                 self.blocked_by.push(by);
                 self.blocked_by.sort_unstable();
+                self.part(by);
                 self.link = Link::None;
             }
             FriendshipEvent::PersonUnblocked { by, .. } => self.blocked_by.retain(|who| *who != by),

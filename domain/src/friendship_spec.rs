@@ -238,6 +238,31 @@ fn unblocking_restores_nothing() {
 }
 
 #[test]
+fn who_unfriends_or_blocks_has_parted_until_they_are_friends_again() {
+    let parted = |story: &Given<Friendship>| {
+        let state = story.state();
+        (state.has_parted(ANN), state.has_parted(BOB))
+    };
+    let asked_and_not = [
+        pair([requested(ANN)]),
+        pair([requested(ANN), removed(ANN)]),
+        pair([requested(ANN), declined(BOB)]),
+        pair([requested(ANN), declined(BOB), removed(ANN)]),
+    ];
+    for story in asked_and_not.iter().chain([&pair([]), &friends()]) {
+        assert_eq!(parted(story), (false, false));
+    }
+    for ended in [vec![removed(BOB)], vec![blocked(BOB)], vec![blocked(BOB), unblocked(BOB)]] {
+        let story = friends().and(ended);
+        assert_eq!(parted(&story), (false, true));
+        let asking = story.and([requested(ANN)]);
+        assert_eq!(parted(&asking), (false, true), "asking again tells the two apart no more");
+        assert_eq!(parted(&asking.and([accepted(BOB)])), (false, false));
+    }
+    assert_eq!(parted(&pair([blocked(ANN), blocked(BOB)])), (true, true));
+}
+
+#[test]
 fn a_blocked_asker_sees_it_outgoing_and_the_blocker_sees_nothing() {
     let story = pair([blocked(BOB)]).when(wish(ANN, Wish::Add)).then([requested(ANN)]);
     seen(&story, Relation::Outgoing, Relation::None);

@@ -256,7 +256,7 @@ pub struct PhotoChanged {
     pub photo_id: PhotoId,
 }
 
-/// Answer of `upload`: what a message may carry from now on, for a day at least.
+/// Answer of `upload`: what a message may carry within the next 12 hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Uploaded {

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 const WRITTEN: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
@@ -24,6 +24,8 @@ impl Timestamp {
     /// Reads RFC 3339 with any offset; what is finer than a microsecond is cut off.
     pub fn parse(text: &str) -> Option<Self> {
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        // An offset leads beyond the years that can be written.
+        time.checked_to_offset(UtcOffset::UTC).filter(|utc| (0..=9999).contains(&utc.year()))?;
         i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).ok().map(Self)
     }
 
@@ -73,5 +75,10 @@ mod tests {
         assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
         assert_eq!(Timestamp::parse("2024-11-22T19:00:00.000007+03:00"), Some(time));
         assert_eq!(Timestamp::parse("yesterday"), None);
+        for beyond in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+            assert_eq!(Timestamp::parse(beyond), None, "{beyond} could not be written");
+        }
+        let last = "9999-12-31T23:59:59.999999Z";
+        assert_eq!(Timestamp::parse(last).map(|time| time.to_string()).as_deref(), Some(last));
     }
 }

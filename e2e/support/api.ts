@@ -27,6 +27,11 @@ export class Api {
 
   constructor(private readonly url: string) {}
 
+  /** Tells that the server of `url` is a new one: ports come again, and what was written to an earlier one is not there. */
+  static begin(url: string): void {
+    Api.written.delete(url);
+  }
+
   /** Registers somebody and acts as them from then on. */
   static async register(url: string, person: Person): Promise<Api> {
     const api = new Api(url);
@@ -58,9 +63,18 @@ export class Api {
   }
 
   /** Changes one's photo to these bytes. */
-  async changePhoto(bytes: Buffer, type = 'image/png'): Promise<Answer> {
+  changePhoto(bytes: Buffer, type = 'image/png'): Promise<Answer> {
+    return this.file('change_photo', bytes, type);
+  }
+
+  /** Uploads what a message is to carry. */
+  upload(bytes: Buffer, type = 'image/png'): Promise<Answer> {
+    return this.file('upload', bytes, type);
+  }
+
+  private async file(name: string, bytes: Buffer, type: string): Promise<Answer> {
     const headers = { 'content-type': type, 'idempotency-key': randomUUID() };
-    const answer = await this.ask('/command/v1/change_photo', { method: 'POST', headers, body: new Uint8Array(bytes) });
+    const answer = await this.ask(`/command/v1/${name}`, { method: 'POST', headers, body: new Uint8Array(bytes) });
     this.wrote(answer.position);
     return answer;
   }

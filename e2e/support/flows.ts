@@ -1,7 +1,7 @@
 // What people do in the app, through its labels alone.
-import { expect, type Locator, type Page } from '@playwright/test';
+import { expect, type JSHandle, type Locator, type Page } from '@playwright/test';
 
-import type { Person } from './api.ts';
+import type { Answer, Api, Person } from './api.ts';
 
 export async function signUp(page: Page, person: Person): Promise<void> {
   await page.goto('/signup');
@@ -52,11 +52,24 @@ export function message(page: Page, text: string): Locator {
   return messages(page).filter({ hasText: text });
 }
 
+/** What is awaited until it is released. */
+export function gate(): { held: Promise<void>; release: () => void } {
+  let release = () => {};
+  const held = new Promise<void>((done) => (release = done));
+  return { held, release };
+}
+
 export async function send(page: Page, text: string): Promise<void> {
   const composer = page.getByRole('textbox', { name: 'Message' });
   await composer.fill(text);
   await composer.press('Enter');
   await expect(composer).toHaveValue('');
+}
+
+/** Opens the search of chats and people, which comes later than the rest of the page; what is typed then goes there. */
+export async function openSearch(page: Page): Promise<void> {
+  await page.keyboard.press('Control+k');
+  await expect(page.getByRole('combobox', { name: 'Search chats and people' })).toBeFocused();
 }
 
 /** Somebody's line in the lists of people. */
@@ -66,8 +79,13 @@ function personRow(page: Page, person: Person): Locator {
 
 export async function addByNickname(page: Page, person: Person): Promise<void> {
   await page.getByRole('link', { name: 'People', exact: true }).click();
-  await page.getByRole('searchbox').fill(person.nickname);
   const row = personRow(page, person);
+  // Whoever has just signed up is found a little later, and the page searches only when something is typed.
+  await expect(async () => {
+    await page.getByRole('searchbox').fill('');
+    await page.getByRole('searchbox').fill(person.nickname);
+    await expect(row).toBeVisible({ timeout: 5_000 });
+  }).toPass();
   await row.getByRole('button', { name: /^Add/ }).click();
   await expect(row.getByRole('button', { name: /^Withdraw/ })).toBeVisible();
   await page.getByRole('searchbox').fill('');
@@ -118,6 +136,47 @@ export async function expectSent(page: Page, text: string): Promise<void> {
 /** The button beside a message that could not be sent. */
 export function retryButton(page: Page): Locator {
   return page.getByRole('feed').getByRole('button', { name: /again|retry/i });
+}
+
+/** What the next message is to carry. */
+export function attached(page: Page): Locator {
+  return page.getByRole('list', { name: 'To be sent with the message' }).getByRole('listitem');
+}
+
+/** Everything that was attached has been uploaded, and can be sent. */
+export async function expectUploaded(page: Page): Promise<void> {
+  await expect(attached(page)).not.toHaveCount(0);
+  await expect(attached(page).getByRole('progressbar')).toHaveCount(0);
+  await expect(page.getByRole('button', { name: 'Send', exact: true })).not.toHaveAttribute('aria-disabled', 'true');
+}
+
+/** What the messages are scrolled in. */
+export function historyScroller(page: Page): Promise<JSHandle<Element>> {
+  return page.evaluateHandle(() => {
+    let scroller: Element | null = document.querySelector('article');
+    while (scroller && !/auto|scroll/.test(getComputedStyle(scroller).overflowY)) scroller = scroller.parentElement;
+    return scroller!;
+  });
+}
+
+/** Scrolls the history to an end of what is there, and answers how many rows the page has once it has done about it what it does. */
+export async function scrollHistory(page: Page, up: boolean): Promise<number> {
+  const scroller = await historyScroller(page);
+  return scroller.evaluate(async (scroller, up) => {
+    scroller.scrollTop = up ? 0 : scroller.scrollHeight;
+    for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+    return document.querySelectorAll('article, .line').length;
+  }, up);
+}
+
+/** These are what somebody's program reads of a chat, once the rows show what a page has written; answers the messages. */
+export async function expectRead(api: Api, chat: string, texts: string[]): Promise<Answer[]> {
+  let history: Answer[] = [];
+  await expect(async () => {
+    history = (await api.query(`chats/${chat}/messages`)).items;
+    expect(history.map((message) => message.text)).toEqual(texts);
+  }).toPass();
+  return history;
 }
 
 /** Picks one of a setting's choices. */

@@ -68,7 +68,7 @@ export async function eachPage(page: Page, url: string, look: (name: string) => 
   await look('chats');
   await page.goto(`/chats/${group}`);
   await page.getByLabel('Attach files').setInputFiles([file('hole in the ice.png', picture(120)), { name: 'checklist.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(48_000) }]);
-  await expect(page.getByRole('list', { name: 'To be sent with the message' }).getByRole('progressbar')).toHaveCount(0);
+  await flows.expectUploaded(page);
   await page.getByRole('button', { name: 'Send', exact: true }).click();
   await expect(page.getByRole('button', { name: /Open the picture/ })).toBeVisible();
   await look('group');
@@ -105,8 +105,7 @@ export async function eachPage(page: Page, url: string, look: (name: string) => 
   await expect(page.getByRole('button', { name: 'Save photo' })).toBeVisible();
   await look('settings-photo');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await page.keyboard.press('Control+k');
-  await expect(page.getByRole('dialog')).toBeVisible();
+  await flows.openSearch(page);
   await page.keyboard.type(boris.nickname);
   await expect(page.getByRole('dialog').getByText(boris.name).first()).toBeVisible();
   await look('search');

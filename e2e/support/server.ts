@@ -9,9 +9,6 @@ import { promisify } from 'node:util';
 
 const BINARY = resolve(import.meta.dirname, '..', process.env.LETOPIS_BIN ?? '../target/debug/letopis');
 
-/** How long a start or a stop may take, in milliseconds. */
-const PATIENCE = 30_000;
-
 async function freePort(): Promise<number> {
   return new Promise((done, failed) => {
     const probe = createServer();
@@ -34,6 +31,11 @@ export class Server {
     private readonly variables: Record<string, string>,
   ) {}
 
+  /** How long a start or a stop may take, in milliseconds; real engines get their databases, keyspace and indices first. */
+  private get patience(): number {
+    return 'LETOPIS_LOG_URL' in this.variables ? 120_000 : 30_000;
+  }
+
   /** Where the server is: what it takes for its public URL by itself. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
@@ -53,14 +55,14 @@ export class Server {
     child.stdout.on('data', (bytes) => (this.output += bytes));
     child.stderr.on('data', (bytes) => (this.output += bytes));
     this.process = child;
-    const deadline = Date.now() + PATIENCE;
+    const deadline = Date.now() + this.patience;
     while (Date.now() < deadline) {
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.output}`);
       const ready = await fetch(`${this.url}/readyz`).catch(() => undefined);
       if (ready?.status === 200) return;
       await new Promise((next) => setTimeout(next, 25));
     }
-    throw new Error(`the server is not ready after ${PATIENCE} ms:\n${this.output}`);
+    throw new Error(`the server is not ready after ${this.patience} ms:\n${this.output}`);
   }
 
   private get environment(): NodeJS.ProcessEnv {
@@ -70,14 +72,16 @@ export class Server {
       LETOPIS_DATA: this.data,
       LETOPIS_RATE_LIMIT: 'off',
       RUST_LOG: process.env.RUST_LOG ?? 'info',
+      // Of panics; an error says by itself what it is.
       RUST_BACKTRACE: '1',
+      RUST_LIB_BACKTRACE: '0',
       ...this.variables,
     };
   }
 
   /** Runs a subcommand beside the process and answers what it prints; fails unless it is content. */
   async letopis(...words: string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(BINARY, words, { env: this.environment, timeout: PATIENCE });
+    const { stdout } = await promisify(execFile)(BINARY, words, { env: this.environment, timeout: this.patience });
     return stdout;
   }
 
@@ -95,7 +99,7 @@ export class Server {
     const child = this.process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     const ended = new Promise<number | null>((done) => child.once('exit', done));
-    const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
+    const late = setTimeout(() => child.kill('SIGKILL'), this.patience);
     child.kill(signal);
     const code = await ended;
     clearTimeout(late);

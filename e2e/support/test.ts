@@ -2,6 +2,7 @@
 import { test as base, expect, type BrowserContext, type BrowserContextOptions, type Page } from '@playwright/test';
 import AxeBuilder from '@axe-core/playwright';
 
+import { Api } from './api.ts';
 import { Engines } from './engines.ts';
 import { Server } from './server.ts';
 
@@ -43,6 +44,7 @@ export const test = base.extend<Options & Fixtures>({
   server: async ({ engines, limited }, use, info) => {
     const limits: Record<string, string> = limited ? { LETOPIS_RATE_LIMIT: 'on' } : {};
     const server = await Server.start({ ...engines?.variables, ...limits });
+    Api.begin(server.url);
     await use(server);
     await server.remove();
     if (info.status !== info.expectedStatus) await info.attach('server.log', { body: server.log });

@@ -46,7 +46,7 @@ test('a group is made with the keyboard, and its messages show with names', asyn
   const [page, other] = [await open(), await open()];
   await flows.signIn(page, ann);
   await flows.signIn(other, boris);
-  await page.keyboard.press('Control+k');
+  await flows.openSearch(page);
   await page.keyboard.type('new gr');
   await expect(page.getByRole('option', { name: 'New group' })).toBeVisible();
   await page.keyboard.press('Enter');

@@ -60,16 +60,9 @@ test('no more than 400 messages are ever in the page, and the way down is comple
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);
   await expect(flows.message(page, 'no. 520.')).toBeVisible();
-  const scroll = (up: boolean) =>
-    page.evaluate((up) => {
-      let scroller: Element | null = document.querySelector('article');
-      while (scroller && !/auto|scroll/.test(getComputedStyle(scroller).overflowY)) scroller = scroller.parentElement;
-      scroller!.scrollTop = up ? 0 : scroller!.scrollHeight;
-      return document.querySelectorAll('article').length;
-    }, up);
   for (const [up, goal] of [[true, 'no. 1.'], [false, 'no. 520.']] as const) {
     await expect(async () => {
-      expect(await scroll(up)).toBeLessThanOrEqual(400);
+      expect(await flows.scrollHistory(page, up)).toBeLessThanOrEqual(400);
       expect(await flows.message(page, goal).count()).toBe(1);
     }).toPass({ timeout: 60_000, intervals: [50] });
   }

@@ -28,7 +28,7 @@ test('Ctrl+K finds a chat, Alt+arrows move between chats, Esc closes', async ({ 
   await flows.signIn(page, ann);
   await expect(flows.chatInList(page, clara.name)).toBeVisible();
 
-  await page.keyboard.press('Control+k');
+  await flows.openSearch(page);
   await page.keyboard.type(boris.nickname);
   await expect(page.getByRole('option').filter({ hasText: boris.name }).first()).toBeVisible();
   await page.keyboard.press('Enter');
@@ -65,6 +65,25 @@ test('from the history one answers a message and is back at writing', async ({ o
   await page.keyboard.type('We shall');
   await page.keyboard.press('Enter');
   await flows.expectSent(page, 'We shall');
-  const history = (await borisApi.query(`chats/${chat}/messages`)).items;
+  const history = await flows.expectRead(borisApi, chat, ['Shall we?', 'We shall']);
   expect(history[1].reply_to.number).toBe(1);
+});
+
+test('the arrows reach every message of a long history', async ({ open, server }) => {
+  const { ann, annApi, borisApi, chat } = await twoFriends(server.url);
+  for (let turn = 1; turn <= 60; turn++) await borisApi.send(chat, `said in turn ${turn}`);
+  await annApi.command('mark_read', { chat_id: chat, number: 60 });
+  const page = await open();
+  await flows.signIn(page, ann);
+  await page.goto(`/chats/${chat}`);
+  const message = (number: number) => page.locator(`article[data-number="${number}"]`);
+  await message(60).focus();
+  for (let number = 59; number >= 40; number--) {
+    await page.keyboard.press('ArrowUp');
+    await expect(message(number)).toBeFocused();
+  }
+  for (let number = 41; number <= 60; number++) {
+    await page.keyboard.press('ArrowDown');
+    await expect(message(number)).toBeFocused();
+  }
 });

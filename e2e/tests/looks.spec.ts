@@ -10,6 +10,8 @@ test.use({ trace: 'off' });
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [360, 1280]) {
     test(`every page is accessible and fits, ${colorScheme}, ${width} wide`, async ({ open, server }) => {
+      // So many pages take a slow machine a while.
+      test.setTimeout(300_000);
       const page = await open({ colorScheme, viewport: { width, height: 740 }, reducedMotion: 'reduce' });
       await eachPage(page, server.url, async () => {
         await expectAccessible(page);

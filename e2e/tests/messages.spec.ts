@@ -34,6 +34,12 @@ test('a message is edited, its earlier wording stays to be read, and it is delet
   await expect(page.getByText('Editing', { exact: true })).toBeVisible();
   await expectAccessible(page);
   await field.fill('Meet at ten');
+  // Going elsewhere and coming back loses nothing.
+  await page.getByRole('link', { name: 'People' }).click();
+  await expect(field).toHaveCount(0);
+  await flows.openChat(page, boris.name);
+  await expect(page.getByText('Editing', { exact: true })).toBeVisible();
+  await expect(field).toHaveValue('Meet at ten');
   await field.press('Enter');
   await expect(field).toHaveValue('');
   for (const screen of [page, other]) {
@@ -100,9 +106,9 @@ test('pictures and files are attached, seen, opened and saved, and gone with the
     { name: 'red.png', mimeType: 'image/png', buffer: png(RED, 800, 600) },
     { name: 'notes “ё”.txt', mimeType: 'text/plain', buffer: Buffer.from('words') },
   ]);
-  const waiting = page.getByRole('list', { name: 'To be sent with the message' }).getByRole('listitem');
+  const waiting = flows.attached(page);
   await expect(waiting).toHaveCount(2);
-  await expect(waiting.getByRole('progressbar')).toHaveCount(0);
+  await flows.expectUploaded(page);
   await expectAccessible(page);
   await page.getByRole('button', { name: 'Send', exact: true }).click();
   await expect(waiting).toHaveCount(0);
@@ -150,7 +156,7 @@ test('a picture is pasted, another dropped, and what is not wanted is not sent',
     );
   await deliver('paste', bytes(RED));
   await deliver('drop', bytes(GREEN));
-  const waiting = page.getByRole('list', { name: 'To be sent with the message' }).getByRole('listitem');
+  const waiting = flows.attached(page);
   await expect(waiting).toHaveCount(2);
   await page.getByRole('button', { name: 'Do not send drop.png' }).click();
   await expect(waiting).toHaveCount(1);
@@ -210,8 +216,12 @@ test('one sees that the other writes, and that they are here', async ({ open, se
   await flows.signIn(other, boris);
   await flows.openChat(page, boris.name);
   await flows.openChat(other, ann.name);
-  await page.getByRole('textbox', { name: 'Message' }).pressSequentially('hm');
-  await expect(other.getByRole('banner').or(other.locator('.talk-head')).getByText(/typing/)).toBeVisible();
+  // It is told once in three seconds, and only to those who are connected by then.
+  await expect(async () => {
+    await page.getByRole('textbox', { name: 'Message' }).press('m');
+    const head = other.getByRole('banner').or(other.locator('.talk-head'));
+    await expect(head.getByText(/typing/)).toBeVisible({ timeout: 2_000 });
+  }).toPass();
 });
 
 test('one goes to a day by the keyboard', async ({ open, server }) => {
@@ -243,7 +253,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       { name: `${'long-name-'.repeat(20)}.png`, mimeType: 'image/png', buffer: png(RED, 1200, 300) },
       { name: `${'very-long-name-'.repeat(14)}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(2_000) },
     ]);
-    await expect(page.getByRole('list', { name: 'To be sent' }).getByRole('progressbar')).toHaveCount(0);
+    await flows.expectUploaded(page);
     await expectNoSidewaysScroll(page);
     await page.getByRole('button', { name: 'Send', exact: true }).click();
     await expect(page.getByRole('button', { name: /Open the picture/ })).toBeVisible();

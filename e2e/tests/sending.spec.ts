@@ -1,30 +1,34 @@
 // Sending while the network or the server is not what it should be.
-import { type Answer, type Api, twoFriends } from '../support/api.ts';
+import type { Page, Route } from '@playwright/test';
+
+import { twoFriends } from '../support/api.ts';
 import * as flows from '../support/flows.ts';
+import { file, GREEN, png, RED } from '../support/pictures.ts';
 import { expect, SERVER_AWAY, test } from '../support/test.ts';
 
-/** What the other one reads is this, once the rows show what the page has written. */
-async function expectHistory(api: Api, chat: string, texts: string[]): Promise<Answer[]> {
-  let history: Answer[] = [];
-  await expect(async () => {
-    history = (await api.query(`chats/${chat}/messages`)).items;
-    expect(history.map((message) => message.text)).toEqual(texts);
-  }).toPass();
-  return history;
+/** Ann's page, at her empty chat with Boris. */
+async function talk(open: () => Promise<Page>, url: string) {
+  const friends = await twoFriends(url);
+  const page = await open();
+  await flows.signIn(page, friends.ann);
+  await flows.openChat(page, friends.boris.name);
+  return { page, ...friends };
+}
+
+/** Has a command's requests wait until what this answers is called; they end in `end` then. */
+async function hold(page: Page, command: string, end = (route: Route) => route.continue()): Promise<() => void> {
+  const { held, release } = flows.gate();
+  await page.route(`**/command/v1/${command}`, async (route) => {
+    await held;
+    await end(route);
+  });
+  return release;
 }
 
 test('a message is on the screen before the server knows of it', async ({ open, server }) => {
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
-  const page = await open();
-  await flows.signIn(page, ann);
-  await flows.openChat(page, boris.name);
+  const { page, borisApi, chat } = await talk(open, server.url);
 
-  let release = () => {};
-  const held = new Promise<void>((done) => (release = done));
-  await page.route('**/command/v1/send', async (route) => {
-    await held;
-    await route.continue();
-  });
+  const release = await hold(page, 'send');
   await flows.send(page, 'already here');
   await flows.expectState(page, 'already here', 'pending');
   expect((await borisApi.query(`chats/${chat}/messages`)).items).toHaveLength(0);
@@ -34,10 +38,7 @@ test('a message is on the screen before the server knows of it', async ({ open, 
 
 test('an answer that gets lost makes no second message', async ({ open, server, expected }) => {
   expected.push(/net::ERR_FAILED/);
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
-  const page = await open();
-  await flows.signIn(page, ann);
-  await flows.openChat(page, boris.name);
+  const { page, borisApi, chat } = await talk(open, server.url);
 
   const keys: string[] = [];
   await page.route('**/command/v1/send', async (route) => {
@@ -50,16 +51,13 @@ test('an answer that gets lost makes no second message', async ({ open, server, 
   await flows.send(page, 'only once');
   await flows.expectSent(page, 'only once');
   await expect(flows.messages(page)).toHaveCount(1);
-  await expectHistory(borisApi, chat, ['only once']);
+  await flows.expectRead(borisApi, chat, ['only once']);
   expect(new Set(keys).size).toBe(1);
 });
 
 test('what could not be sent is kept over a reload, and goes out once under its key', async ({ open, server, expected }) => {
   expected.push(...SERVER_AWAY, /status of 503/, /net::ERR_FAILED/);
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
-  const page = await open();
-  await flows.signIn(page, ann);
-  await flows.openChat(page, boris.name);
+  const { page, borisApi, chat } = await talk(open, server.url);
   await expect(page.getByText('Nothing said yet')).toBeVisible();
 
   const keys: string[] = [];
@@ -78,9 +76,110 @@ test('what could not be sent is kept over a reload, and goes out once under its 
     await expect(flows.message(page, 'from the tunnel').locator('[data-state=sent]')).toBeAttached({ timeout: 2_000 });
   }).toPass();
   await expect(flows.messages(page)).toHaveCount(1);
-  const history = await expectHistory(borisApi, chat, ['from the tunnel']);
+  const history = await flows.expectRead(borisApi, chat, ['from the tunnel']);
   expect(new Set(keys).size).toBe(1);
   expect(history[0].message_id).toBe(keys[0]);
+});
+
+test('what did not get through goes out by itself once the server is back', async ({ open, server, expected }) => {
+  expected.push(...SERVER_AWAY, /status of 503/, /net::ERR_FAILED/);
+  const { page, borisApi, chat } = await talk(open, server.url);
+  await expect(page.getByText('Nothing said yet')).toBeVisible();
+
+  await server.kill();
+  await flows.send(page, 'first');
+  await flows.send(page, 'second');
+  await flows.expectState(page, 'first', 'failed');
+  await flows.expectState(page, 'second', 'failed');
+  await server.run();
+  await flows.expectSent(page, 'second');
+  await flows.expectHistory(page, ['first', 'second']);
+  await flows.expectRead(borisApi, chat, ['first', 'second']);
+});
+
+test('a message is on the screen before its files have arrived, and lets later ones pass', async ({ open, server }) => {
+  const { page, borisApi, chat } = await talk(open, server.url);
+  const release = await hold(page, 'upload');
+  await page.getByLabel('Attach files').setInputFiles([
+    file('wide.png', png(RED, 400, 200)),
+    file('notes.txt', Buffer.from('remember the milk'), 'text/plain'),
+  ]);
+  await expect(flows.attached(page)).toHaveCount(2);
+  await flows.send(page, 'with a picture');
+  await expect(flows.attached(page)).toHaveCount(0);
+  const row = flows.message(page, 'with a picture');
+  await flows.expectState(page, 'with a picture', 'pending');
+  await expect(row.getByRole('progressbar', { name: 'wide.png is being uploaded' })).toBeVisible();
+  await expect(row.getByText('Waiting')).toBeVisible();
+  await expect(row.getByText('notes.txt')).toBeVisible();
+  const box = await row.getByRole('img', { name: 'wide.png' }).boundingBox();
+  expect(box).toMatchObject({ width: 320, height: 160 });
+
+  await flows.send(page, 'only words');
+  await flows.expectSent(page, 'only words');
+  // Elsewhere in the app it goes on.
+  await page.getByRole('link', { name: 'Settings' }).click();
+  release();
+  const history = await flows.expectRead(borisApi, chat, ['only words', 'with a picture']);
+  expect(history[1].attachments.map((it: { name: string }) => it.name)).toEqual(['wide.png', 'notes.txt']);
+  await page.goBack();
+  await flows.expectSent(page, 'with a picture');
+  await flows.expectHistory(page, ['only words', 'with a picture']);
+});
+
+test('Enter right after a picture was given sends it along, however long it takes to be read', async ({ open, server }) => {
+  const { page, borisApi, chat } = await talk(open, server.url);
+  await page.evaluate(() => {
+    const read = File.prototype.arrayBuffer;
+    File.prototype.arrayBuffer = async function (this: File) {
+      await new Promise((done) => setTimeout(done, 1_000));
+      return read.call(this);
+    };
+  });
+  await page.getByLabel('Attach files').setInputFiles([file('red.png', png(RED, 40)), file('green.png', png(GREEN, 40))]);
+  const composer = page.getByRole('textbox', { name: 'Message' });
+  await composer.fill('look at these');
+  await composer.press('Enter');
+  await flows.expectSent(page, 'look at these');
+  await expect(composer).toHaveValue('');
+  const [sent] = await flows.expectRead(borisApi, chat, ['look at these']);
+  expect(sent.attachments.map((it: { name: string }) => it.name)).toEqual(['red.png', 'green.png']);
+});
+
+test('a message whose file did not arrive says so, and goes with it at the next try', async ({ open, server, expected }) => {
+  expected.push(/net::ERR_FAILED/);
+  const { page, borisApi, chat } = await talk(open, server.url);
+  const release = await hold(page, 'upload', (route) => route.abort());
+  await page.getByLabel('Attach files').setInputFiles(file('red.png', png(RED, 40)));
+  await flows.send(page, 'look');
+  release();
+  await flows.expectState(page, 'look', 'failed');
+  await expect(flows.message(page, 'look').getByText('Not uploaded')).toBeVisible();
+  await page.unroute('**/command/v1/upload');
+  await flows.retryButton(page).click();
+  await flows.expectSent(page, 'look');
+  const [sent] = await flows.expectRead(borisApi, chat, ['look']);
+  expect(sent.attachments).toHaveLength(1);
+});
+
+test('what was written about files that went with the page is a draft again', async ({ open, server }) => {
+  const { page, borisApi, chat } = await talk(open, server.url);
+  await hold(page, 'upload');
+  await page.getByLabel('Attach files').setInputFiles(file('green.png', png(GREEN, 40)));
+  await flows.send(page, 'see this');
+  await flows.expectState(page, 'see this', 'pending');
+  const asked = page.waitForEvent('dialog');
+  const reloaded = page.reload();
+  const dialog = await asked;
+  expect(dialog.type()).toBe('beforeunload');
+  await dialog.accept();
+  await reloaded;
+  await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('see this');
+  await expect(page.getByText('Its words are a draft again')).toBeVisible();
+  expect((await borisApi.query(`chats/${chat}/messages`)).items).toHaveLength(0);
+  // Nothing asks before leaving any more.
+  await page.reload();
+  await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('see this');
 });
 
 const REFUSED = {
@@ -90,10 +189,7 @@ const REFUSED = {
 };
 
 test('a refused message says so, and can be tried again or thrown away', async ({ open, server }) => {
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
-  const page = await open();
-  await flows.signIn(page, ann);
-  await flows.openChat(page, boris.name);
+  const { page, borisApi, chat } = await talk(open, server.url);
   await page.route('**/command/v1/send', (route) => route.fulfill(REFUSED));
   await flows.send(page, 'refused once');
   await flows.expectState(page, 'refused once', 'failed');
@@ -111,11 +207,44 @@ test('a refused message says so, and can be tried again or thrown away', async (
   expect((await borisApi.query(`chats/${chat}/messages`)).items).toHaveLength(1);
 });
 
+test('what a busy server puts off goes out by itself', async ({ open, server, expected }) => {
+  expected.push(/status of 503/);
+  const { page, borisApi, chat } = await talk(open, server.url);
+  let putOff = 0;
+  await page.route('**/command/v1/send', (route) => {
+    if (++putOff > 2) return route.continue();
+    const [status, name, title] = putOff === 1 ? [429, 'too-many-requests', 'Too many requests'] : [503, 'unavailable', 'Unavailable'];
+    const body = JSON.stringify({ type: `/docs/problems/${name}`, title, status });
+    return route.fulfill({ status, contentType: 'application/problem+json', headers: { 'retry-after': '1' }, body });
+  });
+  await flows.send(page, 'first');
+  await flows.send(page, 'second');
+  await flows.expectSent(page, 'second');
+  await flows.expectRead(borisApi, chat, ['first', 'second']);
+});
+
+test('a tab leaves to another what that one is sending', async ({ open, server }) => {
+  const { page, borisApi, chat } = await talk(open, server.url);
+  const release = await hold(page, 'upload');
+  await page.getByLabel('Attach files').setInputFiles(file('red.png', png(RED, 40)));
+  await flows.send(page, 'with a picture');
+  await flows.expectState(page, 'with a picture', 'pending');
+  const second = await page.context().newPage();
+  await second.goto(`/chats/${chat}`);
+  await flows.send(second, 'from the second');
+  await flows.expectSent(second, 'from the second');
+  await expect(second.getByRole('textbox', { name: 'Message' })).toHaveValue('');
+  await expect(second.getByText('Its words are a draft again')).toHaveCount(0);
+  // The first one still has it after a reload: its file is lost, and not its words.
+  page.on('dialog', (dialog) => dialog.accept());
+  await page.reload();
+  release();
+  await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('with a picture');
+  await flows.expectRead(borisApi, chat, ['from the second']);
+});
+
 test('a draft stays with its chat over a reload', async ({ open, server }) => {
-  const { ann, boris } = await twoFriends(server.url);
-  const page = await open();
-  await flows.signIn(page, ann);
-  await flows.openChat(page, boris.name);
+  const { page } = await talk(open, server.url);
   const composer = page.getByRole('textbox', { name: 'Message' });
   await composer.fill('half a thought');
   await page.reload();
@@ -123,15 +252,12 @@ test('a draft stays with its chat over a reload', async ({ open, server }) => {
 });
 
 test('Shift+Enter makes a line, Enter sends, and the text arrives exactly as typed', async ({ open, server }) => {
-  const { ann, boris, borisApi, chat } = await twoFriends(server.url);
-  const page = await open();
-  await flows.signIn(page, ann);
-  await flows.openChat(page, boris.name);
+  const { page, borisApi, chat } = await talk(open, server.url);
   const composer = page.getByRole('textbox', { name: 'Message' });
   await composer.pressSequentially('  one <b>&amp;');
   await composer.press('Shift+Enter');
   await composer.pressSequentially('two 🏳️‍🌈 ');
   await composer.press('Enter');
   await flows.expectSent(page, 'two 🏳️‍🌈');
-  await expectHistory(borisApi, chat, ['  one <b>&amp;\ntwo 🏳️‍🌈 ']);
+  await flows.expectRead(borisApi, chat, ['  one <b>&amp;\ntwo 🏳️‍🌈 ']);
 });

@@ -54,7 +54,10 @@ test('signing out leaves nothing behind', async ({ open, server }) => {
   await flows.openChat(page, boris.name);
   await page.getByRole('textbox', { name: 'Message' }).fill('a secret draft');
   await page.getByRole('link', { name: 'Settings' }).click();
+  // The form is there before the page is loaded anew.
+  const anew = page.waitForEvent('load');
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await anew;
   await flows.expectSignedOut(page);
   expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain('a secret draft');
   expect((await page.context().cookies()).filter((cookie) => cookie.httpOnly && cookie.value && !KNOWN.test(cookie.name))).toEqual([]);

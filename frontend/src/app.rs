@@ -10,6 +10,7 @@ use crate::components::panel::{FailedPanel, Skeleton};
 use crate::components::person_row::person_name;
 use crate::i18n::{Lang, lang, t};
 use crate::invite;
+use crate::later;
 use crate::live;
 use crate::pages::shell::Shell;
 use crate::pages::sign_in::SignIn;
@@ -111,6 +112,8 @@ async fn start(store: Store) {
     let _ = futures::future::join(store.load_chats(), store.load_people()).await;
     store.resume_outboxes();
     live::keep(store, shown);
+    // Whoever wants a part before it has come, or after this has failed, fetches it then.
+    let _ = later::fetch().await;
 }
 
 #[component]

@@ -65,6 +65,17 @@ pub async fn next_frame() {
     let _ = JsFuture::from(promise).await;
 }
 
+/// What tells this tab from others; a reload changes nothing of it.
+pub fn tab() -> String {
+    let Some(area) = window().session_storage().ok().flatten() else { return String::new() };
+    if let Ok(Some(known)) = area.get_item("letopis:tab") {
+        return known;
+    }
+    let fresh = new_key().to_string();
+    let _ = area.set_item("letopis:tab", &fresh);
+    fresh
+}
+
 /// What the browser keeps for this origin: language, theme, drafts, unsent messages. Never a credential.
 pub mod storage {
     use super::window;

@@ -81,8 +81,16 @@ pub fn keep(store: Store, after: u64) {
             pin_mut!(nap);
             let _ = select(nap, rung.next()).await;
             // A refused upgrade says nothing of why; an ordinary request does, and renews credentials.
-            if failures > 0 && matches!(store.api.me().await, Err(Failure::Ended)) {
-                return;
+            loop {
+                match store.api.me().await {
+                    Err(Failure::Ended) => return,
+                    // Whose frames these would be is not who is on the screen.
+                    Ok(me) if me.user_id != store.my_id => {
+                        let _ = window().location().reload();
+                        sleep(LONGEST_PAUSE as u32).await;
+                    }
+                    _ => break,
+                }
             }
         }
     });
@@ -139,6 +147,9 @@ async fn converse(store: Store, after: &Cell<u64>) -> Ended {
                 greeted = true;
                 store.link.set(Link::Live);
                 store.photos_round.update(|count| *count += 1);
+                store.retry_unheard();
+                // What became of them meanwhile is not told again.
+                store.sessions_changed.update(|count| *count += 1);
             }
             Frame::Change { position, what, ids, item } => {
                 after.set(after.get().max(position));

@@ -9,6 +9,7 @@ mod frame;
 mod gist;
 mod i18n;
 mod invite;
+mod later;
 mod live;
 mod pages;
 mod picture;

@@ -32,6 +32,8 @@ pub struct Picture {
     /// The content type.
     pub kind: &'static str,
     pub url: Rc<ObjectUrl>,
+    /// Width and height in pixels.
+    pub size: (u32, u32),
 }
 
 /// An address under which the page itself may show a blob, for as long as this lives.
@@ -73,7 +75,7 @@ impl Picture {
         if u64::from(width) * u64::from(height) > u64::from(MOST_PIXELS) {
             return Err(Unfit::TooManyPixels);
         }
-        Ok(Self { bytes, kind, url })
+        Ok(Self { bytes, kind, url, size: (width, height) })
     }
 }
 

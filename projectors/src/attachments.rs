@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use domain::aggregate::{Event, Kind};
-use domain::chat::ChatEvent;
+use domain::chat::{ChatEvent, first_author};
 use domain::ids::{BlobId, PersonId};
 use domain::views::AttachmentKind;
 use stores::blobs::{BlobName, Content, PREVIEW};
@@ -35,7 +35,7 @@ impl Reactor for Previews {
         if let Event::Chat(ChatEvent::MessageSent { author, attachments, forwarded_from, .. }) = &entry.event
         {
             for carried in attachments.iter().filter(|carried| carried.kind == AttachmentKind::Image) {
-                self.make(forwarded_from.unwrap_or(*author), carried.blob).await?;
+                self.make(first_author(*author, *forwarded_from), carried.blob).await?;
             }
         }
         Ok(())

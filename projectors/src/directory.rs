@@ -146,7 +146,11 @@ fn link(
     }
     state.evolve(event);
     *folded = entry.position;
-    let seen = pair.both().map(|one| Seen { relation: state.seen_by(one), blocked: state.has_blocked(one) });
+    let seen = pair.both().map(|one| Seen {
+        relation: state.seen_by(one),
+        blocked: state.has_blocked(one),
+        parted: state.has_parted(one),
+    });
     let state = serde_json::to_string(state).map_err(|error| ProjectionError::poison(entry, error))?;
     Ok(Some(Change::Link { pair, state, seen, position: entry.position }))
 }
@@ -156,7 +160,7 @@ impl Projection for DirectoryProjection {
     type Model = dyn Directory;
 
     const NAME: &'static str = "directory";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
     const READS: &'static [Kind] = &[Kind::Account, Kind::User, Kind::Friendship];
 
     async fn changes(&self, batch: &[Entry]) -> Result<Vec<Change>, ProjectionError> {

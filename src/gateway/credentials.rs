@@ -76,7 +76,7 @@ pub fn carried(headers: &HeaderMap, secure: bool) -> Result<Option<Carried<'_>>,
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    cookie_value(headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()), name)
+    cookie_value(headers.get_all(header::COOKIE).iter().map(|value| value.as_bytes()), name)
 }
 
 /// Verifies tokens, remembering those whose signature was good. That saves the signature's cost

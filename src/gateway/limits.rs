@@ -6,7 +6,7 @@
 //! | a network ([`Client::network`]) | any request to the APIs | 100 | 500 |
 //! | a person | queries | 20 | 200 |
 //! | a person | commands | 5 | 60 |
-//! | a person | uploads | 1 in 3 s | 20 |
+//! | a person | uploads and forwards | 1 in 3 s | 20 |
 //!
 //! What is over is answered 429 with Retry-After, and costs nothing more than that.
 
@@ -21,8 +21,8 @@ use domain::problem::Kind;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// Commands whose bodies are files.
-const UPLOADS: [&str; 2] = ["upload", "change_photo"];
+/// Commands that write files.
+const UPLOADS: [&str; 3] = ["upload", "change_photo", "forward"];
 /// How often those who have not asked for a while are forgotten.
 pub const TIDY: Duration = Duration::from_secs(60);
 

@@ -217,7 +217,7 @@ fn make<M: ?Sized>(path: &Path, number: u64, open: &Open<M>) -> Result<Arc<M>> {
 
 fn set_aside(path: &Path, number: u64, error: &StoreError) -> Result<()> {
     let aside = path.join(format!("{number}.{DAMAGED}"));
-    tracing::error!(folder = %path.display(), number, %error, "rows are damaged: set aside, and made anew from the log");
+    tracing::error!(folder = %path.display(), number, %error, "rows can't be opened: set aside, and made anew from the log");
     fs::rename(path.join(number.to_string()), &aside).map_err(|error| failed(&aside, &error))
 }
 

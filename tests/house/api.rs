@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use domain::Problem;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::letopis::{Letopis, in_time};
+use crate::letopis::{Letopis, PATIENCE, in_time};
+
+/// How long a query waits for what it is to show, before it answers what there is.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A new UUIDv7.
 pub fn new_key() -> Uuid {
@@ -139,9 +144,26 @@ impl Api {
 
     /// A query that shows what was written before it.
     pub async fn query<T: DeserializeOwned>(&self, path: &str) -> T {
-        let request = self.request("GET", &format!("/query/v1{path}"));
-        let written = self.written.load(Ordering::SeqCst);
-        Answer::of(request.header("X-Letopis-Position", written)).await.expect("it answers").ok()
+        self.show(path, self.written()).await.expect("it answers").ok()
+    }
+
+    /// A query that shows `position`. An answer that shows less is right only of a server that has waited for as
+    /// long as it may; then it is asked again.
+    ///
+    /// # Errors
+    /// If no answer comes.
+    pub async fn show(&self, path: &str, position: u64) -> reqwest::Result<Answer> {
+        let began = Instant::now();
+        loop {
+            let asked = Instant::now();
+            let request = self.request("GET", &format!("/query/v1{path}"));
+            let answer = Answer::of(request.header("X-Letopis-Position", position)).await?;
+            // A refusal, and what has no position, is for the caller to judge.
+            let shown = (answer.status == 200).then(|| answer.ok::<Value>()["position"].as_u64());
+            let Some(shown) = shown.flatten().filter(|shown| *shown < position) else { return Ok(answer) };
+            assert!(asked.elapsed() >= SHOWN_WITHIN, "{path} shows {shown} at once instead of {position}");
+            assert!(began.elapsed() < PATIENCE, "{path} shows {shown} instead of {position}");
+        }
     }
 
     /// A command under this key, or without one.

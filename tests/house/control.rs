@@ -12,7 +12,7 @@ use domain::views::{List, Message};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::letopis::{Folder, PATIENCE, signal, until};
+use crate::letopis::{Folder, PATIENCE, PATIENCE_WITH_COMMANDS, signal, until};
 use crate::people::Person;
 
 /// How a subcommand ended, and what it said.
@@ -47,7 +47,7 @@ pub async fn run_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)
     let mut command = command(data, arguments);
     command.envs(variables.iter().copied());
     let ended = tokio::task::spawn_blocking(move || command.output());
-    let ended = tokio::time::timeout(PATIENCE, ended).await;
+    let ended = tokio::time::timeout(PATIENCE_WITH_COMMANDS, ended).await;
     let ended = ended.expect("it ends").expect("it is waited for").expect("it starts");
     Said {
         code: ended.status.code(),

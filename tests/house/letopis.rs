@@ -12,6 +12,9 @@ use tempfile::TempDir;
 /// The longest that anything here is waited for; a quiet machine needs a hundredth of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The longest that a subcommand may take: some build all rows anew, on servers that are slow to make tables.
+pub const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(300);
+
 /// A data folder, gone with the test.
 pub struct Folder(TempDir);
 
@@ -105,7 +108,8 @@ impl Settings {
         let mut command = self.command();
         command.args(words);
         let ran = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
-        let ran = tokio::time::timeout(PATIENCE, ran).await.expect("it ends").expect("no panic");
+        let ran = tokio::time::timeout(PATIENCE_WITH_COMMANDS, ran).await;
+        let ran = ran.expect("it ends").expect("no panic");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ran { code: ran.status.code(), stdout: text(&ran.stdout), stderr: text(&ran.stderr) }
     }
@@ -156,14 +160,11 @@ impl Settings {
         let mut child = self.spawn();
         let stderr = Stderr::read(&mut child);
         let mut running = Running { child, stderr };
-        let began = Instant::now();
         let status = running.ended().await;
-        let took = began.elapsed();
         let said = running.stderr.whole();
         assert!(!status.success(), "it ended as if all were well:\n{said}");
         assert!(!said.contains("serving http"), "it served before it refused:\n{said}");
         assert!(!said.contains("panicked"), "a refusal is no panic:\n{said}");
-        assert!(took < Duration::from_secs(20), "it refused after {took:?}:\n{said}");
         said
     }
 }
@@ -262,7 +263,7 @@ impl Letopis {
         let took = began.elapsed();
         let said = self.running.stderr.whole();
         assert_eq!(status.code(), Some(0), "after SIGTERM:\n{said}");
-        assert!(took < Duration::from_secs(10), "it took {took:?} to stop:\n{said}");
+        assert!(took < Duration::from_secs(30), "it took {took:?} to stop:\n{said}");
         said
     }
 

@@ -266,14 +266,20 @@ impl Load {
         self.shared.refused.load(Ordering::SeqCst)
     }
 
-    /// Waits until `more` messages are answered from now on.
+    /// Waits until `more` messages are answered from now on; for each anew, since many take a slow machine long.
     pub async fn goes_on(&self, more: usize) {
-        let before = self.answered();
-        until("messages are answered", async || {
-            assert!(!self.broke(), "a sender stopped");
-            (self.answered() >= before + more).then_some(())
-        })
-        .await;
+        let wanted = self.answered() + more;
+        loop {
+            let answered = self.answered();
+            if answered >= wanted {
+                return;
+            }
+            until("messages are answered", async || {
+                assert!(!self.broke(), "a sender stopped");
+                (self.answered() > answered).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Waits until `more` refusals came from now on.

@@ -25,9 +25,7 @@ pub async fn ask_everything(
     let mut open: Vec<String> = paths.into_iter().collect();
     let mut seen: BTreeSet<String> = open.iter().cloned().collect();
     while let Some(path) = open.pop() {
-        let request = asker.on(api).request("GET", &format!("/query/v1{path}"));
-        let answer =
-            crate::api::Answer::of(request.header("X-Letopis-Position", head)).await.expect("it answers");
+        let answer = asker.on(api).show(&path, head).await.expect("it answers");
         let body: serde_json::Value = answer.ok();
         assert_eq!(body["position"], head, "{path}");
         for direction in ["next", "prev"] {

@@ -16,7 +16,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::api::{Answer, Api};
+use crate::api::Api;
 use crate::engine::{Engine, Place, on_both_engines};
 use crate::letopis::{Letopis, until};
 use crate::load::{Circle, Load};
@@ -51,9 +51,7 @@ impl Reader {
     /// `None` while nobody listens.
     async fn ask<T: DeserializeOwned>(&mut self, path: &str) -> Option<T> {
         let wanted = self.position.max(self.api.written());
-        let request = self.api.request("GET", &format!("/query/v1{path}"));
-        let answer = Answer::of(request.header("X-Letopis-Position", wanted)).await.ok()?;
-        let body: serde_json::Value = answer.ok();
+        let body: serde_json::Value = self.api.show(path, wanted).await.ok()?.ok();
         // Lists and single things alike say how far they show.
         if let Some(position) = body["position"].as_u64() {
             assert!(position >= wanted, "{path} shows {position}, and {wanted} was seen");

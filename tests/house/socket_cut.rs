@@ -102,6 +102,9 @@ async fn what_happened_while_it_was_cut_is_told_once_and_whole() {
     ann.befriend(&api, &bob).await;
     let chat = ann.chat_with(&api, &bob).await;
     let mut socket = open(proxy.address, &bob, None).await;
+    // What happens before it is greeted is told to nobody who asked for nothing earlier.
+    let greeted = next(&mut socket).await;
+    assert!(matches!(greeted, Some(ServerFrame::Hello { .. })), "{greeted:?}");
     let before = ann.say(&api, chat, "before").await.position;
     assert_eq!(told(&mut socket, before).await.len(), 1);
 

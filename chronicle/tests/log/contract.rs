@@ -265,7 +265,7 @@ async fn head_is_followed(engine: &dyn Engine) -> Outcome {
     let mut heads = reader.watch();
     let head = commit(&*writer, Head::default(), &batch(Head::default(), &chat_stream(1), 0, 1, 1)).await?;
     let followed = heads.wait_for(|seen| *seen == head);
-    let followed = tokio::time::timeout(Duration::from_secs(5), followed).await;
+    let followed = tokio::time::timeout(Duration::from_secs(20), followed).await;
     ensure(matches!(followed, Ok(Ok(_))), "another process's event wakes nobody")
 }
 

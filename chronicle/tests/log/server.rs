@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor, PgConnection};
@@ -48,6 +48,17 @@ fn owner() -> Option<(u32, u32)> {
     Some(found.expect("there is no user postgres: run ./dev test, which installs PostgreSQL"))
 }
 
+/// A port below those that the kernel gives out, another at every call: it stays free until the server has it, and
+/// while it is down.
+fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let begin = (std::process::id() % 150 * 40) as u16;
+    (0..6_000)
+        .map(|_| 14_000 + (begin + TRIED.fetch_add(1, Ordering::Relaxed)) % 6_000)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
+
 pub struct Server {
     pub folder: TempDir,
     port: u16,
@@ -62,11 +73,8 @@ impl Server {
         if let Some((user, group)) = owner() {
             chown(folder.path(), Some(user), Some(group)).expect("given away");
         }
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("a port").port();
-        drop(free);
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { folder, port, settings, postmaster: None };
+        let mut server = Self { folder, port: free_port(), settings, postmaster: None };
         let made = server
             .command("initdb")
             .args(["-U", "app", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
@@ -113,6 +121,8 @@ impl Server {
     pub async fn database(&self) -> String {
         let mut admin = PgConnection::connect(&self.url("postgres")).await.expect("connects");
         admin.execute("CREATE DATABASE letopis TEMPLATE template0 ENCODING 'UTF8'").await.expect("made");
+        // Its place is free again.
+        admin.close().await.expect("closed");
         self.url("letopis")
     }
 

@@ -65,6 +65,24 @@ fn holds_both(chat: &Chat, pair: Pair) -> bool {
     chat.is_group() && !chat.dissolved && pair.both().iter().all(|person| chat.has_member(*person))
 }
 
+/// Whether `person` writes in a chat, as far as that can be told before it is decided: for work that is only worth doing if
+/// it can go well.
+pub(super) async fn writes(state: &CommandState, chat: ChatId, person: PersonId) -> Result<(), Problem> {
+    let chat = state.executor.state::<Chat>(chat).await?;
+    if !chat.may_read(person) {
+        return Err(Kind::NotFound.into());
+    }
+    let facts = match pair_of(&chat, person) {
+        Some(pair) => {
+            let link = state.executor.state::<Friendship>(pair).await?;
+            let in_a_group = !link.are_friends() && common_group(state, pair).await?.is_some();
+            told_by(&link, in_a_group)
+        }
+        None => ChatFacts::default(),
+    };
+    if chat.may_write(person, &facts) { Ok(()) } else { Err(Kind::NotPermitted.into()) }
+}
+
 /// Of two people; `group` is one that both may be in.
 pub(super) fn of_pair(
     ledger: &mut Ledger<'_, '_>,
@@ -76,7 +94,11 @@ pub(super) fn of_pair(
         None => false,
     };
     let link = ledger.read::<Friendship>(pair)?;
-    Ok(ChatFacts { friends: link.are_friends(), blocked: link.is_blocked(), in_a_group })
+    Ok(told_by(link, in_a_group))
+}
+
+fn told_by(link: &Friendship, in_a_group: bool) -> ChatFacts {
+    ChatFacts { friends: link.are_friends(), blocked: link.is_blocked(), in_a_group }
 }
 
 /// Of the two of a chat that `person` is in; nothing of a group.

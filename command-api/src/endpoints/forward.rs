@@ -57,13 +57,7 @@ async fn attempt(
     let Forward { chat_id: chat, from_chat_id: from, number } = *request;
     let sent = message::sent(state, person, from, number).await?;
     // Whoever may not write there has nothing copied.
-    let target = state.executor.state::<Chat>(chat).await?;
-    if !target.may_read(person) {
-        return Err(Kind::NotFound.into());
-    }
-    if !target.has_member(person) || target.dissolved {
-        return Err(Kind::NotPermitted.into());
-    }
+    facts::writes(state, chat, person).await?;
     let (text, edits) = message::wording(state, (from, number), &sent).await?;
     let sending = Arc::new(Sending {
         author: person,

@@ -9,7 +9,7 @@ use chronicle::keys::{OpenError, Place};
 use chronicle::{Halt, Ledger};
 use domain::Problem;
 use domain::aggregate::{Decider, Event, StreamId};
-use domain::chat::{Attachment, Chat, ChatEvent};
+use domain::chat::{Attachment, Chat, ChatEvent, first_author};
 use domain::ids::{ChatId, PersonId, message_stream_id};
 use domain::message::{Message, MessageCommand, MessageEvent, MessageFacts, Wish};
 use domain::personal::{PersonalType, Sealed, Text};
@@ -37,7 +37,7 @@ pub(super) struct Sent {
 impl Sent {
     /// Whose key it is sealed under: of who wrote it first.
     pub fn first_author(&self) -> PersonId {
-        self.forwarded_from.unwrap_or(self.author)
+        first_author(self.author, self.forwarded_from)
     }
 }
 

@@ -40,7 +40,7 @@ pub async fn refresh(
     headers: HeaderMap,
     BodyOrNone(request): BodyOrNone<Refresh>,
 ) -> Result<Response, Refusal> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies = headers.get_all(header::COOKIE).iter().map(|value| value.as_bytes());
     let by_cookie = cookie_value(cookies, refresh_cookie(who.client.secure));
     let token = match (&request.refresh_token, by_cookie) {
         (Some(_), Some(_)) => {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use chronicle::Halt;
+use chronicle::{Envelope, Halt};
 use domain::Problem;
 use domain::account::{Account, AccountCommand};
 use domain::aggregate::Event;
@@ -14,6 +14,7 @@ use domain::requests::{Register, SignedIn};
 use domain::session::{Method, Session, SessionCommand, SessionEvent};
 use domain::text::{check_email, check_name, check_nickname, email_key, nickname_key};
 use domain::user::{User, UserCommand};
+use tokio::sync::Mutex;
 
 use super::Checks;
 use crate::asking::{Anyone, Key};
@@ -23,6 +24,9 @@ use crate::refusal::Refusal;
 use crate::signed_in::Grant;
 use crate::state::{CommandState, Registration};
 use crate::throttle::{Counter, REGISTERED, TAKEN};
+
+/// For looking whether an address is taken.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Registers an account with a user and signs it in.
 ///
@@ -57,9 +61,19 @@ pub async fn register(
     let network = who.client.network();
     let taken = [Counter::new(format!("taken\n{network}"), TAKEN)];
     let registered = [Counter::new(format!("registered\n{network}"), REGISTERED)];
-    state.throttle.check(&[taken.clone(), registered.clone()].concat(), state.now()).await?;
     let account = state.keyring().claim_key("email/1", &email_key(&request.email));
-    let answer = perform(&state, &who, key, request, name).await;
+    let envelope = state.of(&who, "register", key, &request);
+    {
+        // Many at once learn no more than they would one after the other.
+        let _turn = ONE_AT_A_TIME.lock().await;
+        state.throttle.check(&[taken.clone(), registered.clone()].concat(), state.now()).await?;
+        let free = is_free(&state, &envelope, &request).await;
+        if free.as_ref().is_err_and(|problem| problem.is(Kind::EmailTaken)) {
+            state.throttle.count(&taken, state.now()).await;
+        }
+        free?;
+    }
+    let answer = perform(&state, &who, envelope, request, name).await;
     match &answer {
         Ok(_) => state.throttle.count(&registered, state.now()).await,
         Err(problem) if problem.is(Kind::EmailTaken) => state.throttle.count(&taken, state.now()).await,
@@ -81,14 +95,28 @@ fn admit(registration: &Registration, email: &str) -> Result<(), Problem> {
     admitted.then_some(()).ok_or_else(refusal)
 }
 
+/// Whether address and nickname are nobody's, so that what will be refused costs no hash and no key. A repeat finds its own.
+async fn is_free(state: &CommandState, envelope: &Envelope, request: &Register) -> Result<(), Problem> {
+    let refusal = if state.executor.claim("email/1", &email_key(&request.email)).await?.is_some() {
+        Kind::EmailTaken
+    } else if state.executor.claim("nickname/1", &nickname_key(&request.nickname)).await?.is_some() {
+        Kind::NicknameTaken
+    } else {
+        return Ok(());
+    };
+    match state.executor.repeated(envelope).await? {
+        Some(_) => Ok(()),
+        None => Err(refusal.into()),
+    }
+}
+
 async fn perform(
     state: &CommandState,
     who: &Anyone,
-    key: uuid::Uuid,
+    envelope: Envelope,
     request: Register,
     name: String,
 ) -> Result<Grant, Problem> {
-    let envelope = state.of(who, "register", key, &request);
     let at = envelope.at;
     let (person, session) = (PersonId(state.new_id(at)), SessionId(state.new_id(at)));
     let verifier = state.passwords.hash(&request.password.0).await?;

@@ -1,5 +1,6 @@
 //! `revoke`: ends this session, another one, or all the others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,6 +14,7 @@ use domain::problem::Kind;
 use domain::requests::{Done, Revoke};
 use domain::session::{Session, SessionCommand, WhyRevoked};
 
+use super::unless_faster;
 use crate::asking::{Key, Signed};
 use crate::body::BodyOrNone;
 use crate::openapi::Problems;
@@ -22,6 +24,8 @@ use crate::state::{CommandState, SESSIONS};
 
 /// The longest that an answer waits for the sessions projection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How often one looks again where there are more sessions than a decision may read at a time.
+const TRIES: usize = 10;
 
 /// Ends sessions: this one, the one that is named, or all the others.
 #[utoipa::path(
@@ -50,16 +54,19 @@ pub async fn revoke(
     let key = key.map_or_else(|| state.new_id(state.now()), |Key(key)| key);
     let envelope = state.by(&who, "revoke", key, &request);
     let (at, person, this) = (envelope.at, who.person, who.session);
-    let done = state
-        .executor
-        .execute(envelope, move |ledger| {
-            for session in &ended {
+    let ended = Arc::new(ended);
+    // What was read for a try stays known, so each comes further through many sessions.
+    let done = unless_faster(TRIES, || {
+        let ended = ended.clone();
+        state.executor.execute(envelope.clone(), move |ledger| {
+            for session in ended.iter() {
                 let why = if *session == this { WhyRevoked::SignedOut } else { WhyRevoked::EndedElsewhere };
                 ledger.decide::<Session>(*session, SessionCommand::Revoke { by: person, why, at }, &())?;
             }
             Ok::<(), Halt>(())
         })
-        .await?;
+    })
+    .await?;
     tracing::info!(operation = "revoke", outcome = "success", sessions = done.events.len(), "sessions ended");
     let shown = state.progress.wait(&[SESSIONS], done.position, PATIENCE).await;
     if shown < done.position {

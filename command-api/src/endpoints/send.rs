@@ -46,6 +46,7 @@ pub async fn send(
         if let Some(done) = state.executor.repeated(&envelope).await? {
             return sending::answer(&done);
         }
+        facts::writes(&state, chat, author).await?;
         carried = attachments::carried(&state, author, attachments).await?;
     }
     let (text, attachments, forwarded_from) = (Text(text), carried, None);

@@ -27,7 +27,7 @@ struct Request<'a> {
 }
 
 /// Uploads what a message is to carry within 12 hours. The body is the thing itself. A picture (JPEG, PNG
-/// or WebP, at most 10 MiB and 24 million pixels) is kept without anything but its pixels, at most 2048
+/// or WebP by its type or its content, at most 10 MiB and 24 million pixels) is kept without anything but its pixels, at most 2048
 /// on its longest side; anything else, or a picture with `X-Letopis-Kind: file`, is kept as it came, at
 /// most 20 MiB.
 #[utoipa::path(

@@ -81,6 +81,9 @@ async fn a_picture_is_made_anew_and_a_file_is_kept() {
     assert_eq!(kept["width"], Value::Null);
     assert_eq!(post.open(ann, id(&kept["blob_id"])).await.expect("hers").1, PNG);
 
+    let untold = post.upload(ann, "application/octet-stream", PNG).await.ok();
+    assert_eq!((&untold["kind"], &untold["media_type"]), (&json!("image"), &json!("image/jpeg")));
+
     for (said, kind) in [
         ("Text/Plain; charset=utf-8", "text/plain"),
         ("image/svg+xml", "image/svg+xml"),
@@ -105,6 +108,8 @@ async fn an_upload_has_bounds() {
     let large = vec![0; 10 * mib + 1];
     assert_eq!(post.upload(ann, "image/png", &large).await.refused(), (413, "too-large"));
     post.upload(ann, "video/mp4", &large).await.ok();
+    let untold = [PNG, &large].concat();
+    assert_eq!(post.upload(ann, "video/mp4", &untold).await.refused(), (413, "too-large"));
     post.upload(ann, "video/mp4", &vec![0; 20 * mib]).await.ok();
     let larger = vec![0; 20 * mib + 1];
     assert_eq!(post.upload(ann, "video/mp4", &larger).await.refused(), (413, "too-large"));
@@ -119,6 +124,45 @@ async fn an_upload_has_bounds() {
     let body = json!({ "chat_id": post.chat, "text": "x" });
     stack.ask("send", body).by(ann).key(key).send().await.ok();
     assert_eq!(ask().raw("one").send().await.refused(), (422, "key-reused"), "of a message by now");
+}
+
+#[tokio::test]
+async fn what_was_uploaded_is_sent_in_half_the_time_that_it_is_kept() {
+    let post = Post::new().await;
+    let (in_time, late) = (post.file(&post.ann).await, post.file(&post.ann).await);
+    post.stack.clock.pass(12 * 60 * 60);
+    let ann = Someone::of(&post.stack.authorize("ann").await.ok());
+    post.send(&ann, "in time", &[(&in_time, "c.txt")]).await.ok();
+    post.stack.clock.pass(1);
+    let refused = post.send(&ann, "late", &[(&late, "c.txt")]).await;
+    assert_eq!(refused.invalid(), ("/attachments/0/blob_id", "no-such-blob"), "it may be swept any time");
+}
+
+#[tokio::test]
+async fn nothing_is_copied_for_somebody_who_may_not_write_there() {
+    let post = Post::new().await;
+    let Post { stack, ann, bob, chat } = &post;
+    let file = post.file(ann).await;
+    post.send(ann, "notes", &[(&file, "b.txt")]).await.ok();
+    let carol = stack.register("carol").await;
+    stack.befriend(ann, &carol).await;
+    let side = stack.of(ann, "create_chat", json!({ "user_id": carol.id })).await.ok()["chat_id"].clone();
+    let forward = async || {
+        let body = json!({ "chat_id": side, "from_chat_id": chat, "number": 1 });
+        stack.of(ann, "forward", body).await
+    };
+    forward().await.ok();
+    let blobs = async || {
+        let all = stack.state.photos.blobs.older(domain::Timestamp(i64::MAX), None).await.expect("listed");
+        all.names.len()
+    };
+    let before = blobs().await;
+    stack.of(bob, "block", json!({ "user_id": ann.id })).await.ok();
+    forward().await.ok();
+    assert_eq!(blobs().await, before + 1, "the blob store is counted");
+    stack.of(&carol, "block", json!({ "user_id": ann.id })).await.ok();
+    assert_eq!(forward().await.refused(), (403, "not-permitted"));
+    assert_eq!(blobs().await, before + 1);
 }
 
 #[tokio::test]

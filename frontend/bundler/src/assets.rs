@@ -33,15 +33,22 @@ impl Assets {
     pub fn add_hashed(&mut self, source: &str, bytes: Vec<u8>, first_load: bool) -> Result<String> {
         let name = source.rsplit_once('/').map_or(source, |(_, name)| name);
         let file = hashed(name, &bytes);
-        self.add(source, file, bytes, first_load)
+        self.add_named(source, file, bytes, first_load)
     }
 
     /// Adds a file under its own name, for those that a browser looks for by name.
     pub fn add_plain(&mut self, source: &str, bytes: Vec<u8>, first_load: bool) -> Result<String> {
-        self.add(source, source.to_owned(), bytes, first_load)
+        self.add_named(source, source.to_owned(), bytes, first_load)
     }
 
-    fn add(&mut self, source: &str, file: String, bytes: Vec<u8>, first_load: bool) -> Result<String> {
+    /// Adds a file under a name that the caller has made; answers that name.
+    pub fn add_named(
+        &mut self,
+        source: &str,
+        file: String,
+        bytes: Vec<u8>,
+        first_load: bool,
+    ) -> Result<String> {
         if let Some(other) = self.0.iter().find(|other| other.file == file) {
             // The same name means the same content; two sources may well hold one icon.
             if other.bytes != bytes {

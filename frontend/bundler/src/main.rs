@@ -1,8 +1,8 @@
 //! Turns the compiled app into the folder that the server embeds.
 //!
-//! It binds the wasm for the web, shrinks it, gives every file a name that holds a hash of its content, writes
-//! these names into `index.html`, and compresses everything once with brotli and gzip. What a browser gets is thus
-//! fixed here: the server only picks a variant.
+//! It divides the wasm at its split points, binds it for the web, shrinks it, gives every file a name that holds a hash
+//! of its content, writes these names into `index.html`, and compresses everything once with brotli and gzip. What a
+//! browser gets is thus fixed here: the server only picks a variant.
 //!
 //! Inputs in the frontend's folder: `index.html` (the tags of the bundle go where `<!-- bundle -->` stands, else at
 //! the end of its head), `style/*.css` (one sheet, in the order of the file names), `static/` (any file;
@@ -10,6 +10,7 @@
 
 mod assets;
 mod binding;
+mod names;
 mod page;
 
 use std::path::{Path, PathBuf};

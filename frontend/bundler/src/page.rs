@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::assets::{self, Assets};
-use crate::binding::Bound;
+use crate::binding::{APP, Bound, LINK};
 
 /// Where the bundle's tags go in `index.html`.
 const PLACE: &str = "<!-- bundle -->";
@@ -20,29 +20,55 @@ const WORKER: &str = "sw.js";
 
 /// Adds everything under `frontend`, and the bound app.
 pub fn add_all(assets: &mut Assets, frontend: &Path, bound: Bound) -> Result<()> {
-    let statics = add_static(assets, &frontend.join("static"))?;
+    let path = frontend.join("index.html");
+    let template = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let statics = add_static(assets, &frontend.join("static"), &template)?;
 
     let mut js = bound.js;
     for (import, text) in bound.snippets {
         let file = assets.add_hashed(&import, text.into_bytes(), true)?;
         js = js.replace(&import, &format!("./{file}"));
     }
+    let mut later = Vec::new();
+    let mut link = bound.link;
+    for (name, bytes) in bound.parts {
+        let file = assets.add_hashed(&name, bytes, false)?;
+        link = link.replace(&format!("./{name}"), &format!("./{file}"));
+        later.push(file);
+    }
     let wasm = assets.add_hashed("app_bg.wasm", bound.wasm, true)?;
-    let js = assets.add_hashed("app.js", js.into_bytes(), true)?;
+    let (js, link) = add_linked(assets, js, link)?;
     let style = rename(&style_sheet(&frontend.join("style"))?, &statics);
     let style = assets.add_hashed("style.css", style.into_bytes(), true)?;
     let boot = assets.add_hashed("boot.js", boot(&js, &wasm).into_bytes(), true)?;
 
-    let path = frontend.join("index.html");
-    let template = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let tags = tags(&style, &js, &wasm, &boot);
     let page = rename(&fill(&template, &tags)?, &statics);
-    let mut shell: Vec<String> = [style, js, wasm, boot].iter().map(|file| format!("/{file}")).collect();
+    let mut shell: Vec<String> =
+        [style, js, link, wasm, boot].iter().chain(&later).map(|file| format!("/{file}")).collect();
     shell.extend(statics.into_iter().map(|(_, file)| file));
     let worker = worker(&shell, &page)?;
     assets.add_plain("index.html", page.into_bytes(), true)?;
     assets.add_plain(WORKER, worker.into_bytes(), false)?;
     Ok(())
+}
+
+/// Adds the app's JavaScript and what fetches the app's later parts, which import each other; answers their names.
+///
+/// A name is made of content, and either's content holds the other's name. So the link is named by both as they were
+/// before, and the app by its content as it is then: whatever changes in one of them changes both names.
+fn add_linked(assets: &mut Assets, js: String, link: String) -> Result<(String, String)> {
+    // Only where they are imported from: elsewhere these names stand for what the wasm imports.
+    let (of_app, of_link) = (format!("from \"./{APP}\""), format!("from \"./{LINK}\""));
+    if !js.contains(&of_link) || !link.contains(&of_app) {
+        bail!("{APP} and {LINK} do not import each other: has the app no split point?");
+    }
+    let link_file = assets::hashed(LINK, format!("{link}{js}").as_bytes());
+    let js = js.replace(&of_link, &format!("from \"./{link_file}\""));
+    let js_file = assets.add_hashed(APP, js.into_bytes(), true)?;
+    let link = link.replace(&of_app, &format!("from \"./{js_file}\""));
+    assets.add_named(LINK, link_file.clone(), link.into_bytes(), true)?;
+    Ok((js_file, link_file))
 }
 
 /// The service worker, which keeps the shell for when there is no network. It changes with whatever it keeps.
@@ -93,8 +119,9 @@ fn style_sheet(folder: &Path) -> Result<String> {
     Ok(sheet)
 }
 
-/// Adds the static files; answers the name in the sources and in the bundle of each.
-fn add_static(assets: &mut Assets, folder: &Path) -> Result<Vec<(String, String)>> {
+/// Adds the static files, of which a first visit downloads those that the page names; answers the name in the sources
+/// and in the bundle of each.
+fn add_static(assets: &mut Assets, folder: &Path, page: &str) -> Result<Vec<(String, String)>> {
     let (mut names, mut referring) = (Vec::new(), Vec::new());
     for path in files(folder)? {
         let name =
@@ -103,23 +130,24 @@ fn add_static(assets: &mut Assets, folder: &Path) -> Result<Vec<(String, String)
             referring.push((name, path));
             continue;
         }
-        let bytes = fs::read(&path)?;
-        let file = match PLAIN.contains(&name.as_str()) {
-            true => assets.add_plain(&name, bytes, false)?,
-            false => assets.add_hashed(&name, bytes, false)?,
-        };
-        names.push((format!("/static/{name}"), format!("/{file}")));
+        names.push(add_one(assets, &name, fs::read(&path)?, page)?);
     }
     // These name others, so they come once the others have their names.
     for (name, path) in referring {
         let bytes = rename(&fs::read_to_string(&path)?, &names).into_bytes();
-        let file = match PLAIN.contains(&name.as_str()) {
-            true => assets.add_plain(&name, bytes, false)?,
-            false => assets.add_hashed(&name, bytes, false)?,
-        };
-        names.push((format!("/static/{name}"), format!("/{file}")));
+        names.push(add_one(assets, &name, bytes, page)?);
     }
     Ok(names)
+}
+
+fn add_one(assets: &mut Assets, name: &str, bytes: Vec<u8>, page: &str) -> Result<(String, String)> {
+    let source = format!("/static/{name}");
+    let first_load = page.contains(&source);
+    let file = match PLAIN.contains(&name) {
+        true => assets.add_plain(name, bytes, first_load)?,
+        false => assets.add_hashed(name, bytes, first_load)?,
+    };
+    Ok((source, format!("/{file}")))
 }
 
 fn rename(text: &str, names: &[(String, String)]) -> String {
@@ -162,6 +190,28 @@ mod tests {
         assert_eq!(fill("<head></head>", "tags").expect("a page"), "<head>tags</head>");
         assert!(fill("<body></body>", "").is_err());
         assert!(fill("<!-- bundle --><!-- bundle -->", "").is_err());
+    }
+
+    #[test]
+    fn what_imports_each_other_changes_its_names_together() {
+        let names = |js: &str, link: &str| {
+            let mut assets = Assets::default();
+            let names = add_linked(&mut assets, js.to_owned(), link.to_owned()).expect("two files");
+            let text = |name: &str| {
+                let asset = assets.iter().find(|it| it.file == name).expect("the file");
+                String::from_utf8(asset.bytes.clone()).expect("text")
+            };
+            assert!(text(&names.0).contains(&format!(r#"from "./{}""#, names.1)), "{names:?}");
+            assert!(text(&names.1).contains(&format!(r#"from "./{}""#, names.0)), "{names:?}");
+            names
+        };
+        let (js, link) =
+            (r#"import * as later from "./later.js""#, r#"import { initSync } from "./app.js";"#);
+        let before = names(js, link);
+        for after in [names(&format!("{js}1"), link), names(js, &format!("{link}1"))] {
+            assert!(before.0 != after.0 && before.1 != after.1, "{before:?} {after:?}");
+        }
+        assert!(add_linked(&mut Assets::default(), js.to_owned(), String::new()).is_err());
     }
 
     #[test]

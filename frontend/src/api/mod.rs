@@ -21,6 +21,8 @@ pub use photos::photo_path;
 pub use transport::{on_end, saw_position};
 pub use upload::Load;
 
+use crate::browser::sleep;
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
@@ -39,6 +41,16 @@ impl Failure {
         matches!(self, Self::Refused(problem) if problem.is(kind))
     }
 
+    /// For how long to wait before it is worth asking again, in milliseconds: the server is busy, or has had enough for now.
+    pub fn pause(&self) -> Option<u32> {
+        match self {
+            Self::Refused(problem) if problem.is(Kind::TooManyRequests) || problem.is(Kind::Unavailable) => {
+                Some(problem.retry_after.unwrap_or(2).clamp(1, 60) as u32 * 1_000)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the credentials are what is wrong, and renewing them may help.
     pub fn is_about_credentials(&self) -> bool {
         self.is(Kind::Unauthenticated) || self.is(Kind::SessionEnded)
@@ -46,6 +58,24 @@ impl Failure {
 }
 
 pub type Answer<T> = Result<T, Failure>;
+
+/// Between two tries where the server has not said how long to wait, in milliseconds.
+pub const AGAIN: u32 = 5_000;
+
+/// Asks, and up to `tries` times again, after as many milliseconds as `pause` says of what went wrong.
+pub async fn persist<T>(
+    tries: u32,
+    pause: impl Fn(&Failure) -> Option<u32>,
+    ask: impl AsyncFn() -> Answer<T>,
+) -> Answer<T> {
+    let mut answer = ask().await;
+    for _ in 0..tries {
+        let Some(pause) = answer.as_ref().err().and_then(&pause) else { break };
+        sleep(pause).await;
+        answer = ask().await;
+    }
+    answer
+}
 
 /// What can be asked without a session.
 #[derive(Clone, Copy, Debug)]

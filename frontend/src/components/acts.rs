@@ -15,6 +15,7 @@ use super::message_text::message_text;
 use crate::api::{Answer, Failure, blob_path};
 use crate::format;
 use crate::i18n::{t, t_with};
+use crate::later::Part;
 use crate::state::{Conversation, Store};
 use crate::wording::failure_text;
 
@@ -39,6 +40,20 @@ pub enum Act {
     /// One of the pictures that a message carries.
     Picture(u64, usize),
     GoToDate,
+}
+
+impl Act {
+    /// The number of the message without which there is nothing to show.
+    fn shows(self) -> Option<u64> {
+        match self {
+            Self::TakeAway(number, _)
+            | Self::React(number)
+            | Self::Forward(number)
+            | Self::Versions(number)
+            | Self::Picture(number, _) => Some(number),
+            Self::Report(_) | Self::GoToDate => None,
+        }
+    }
 }
 
 /// The dialog that is open.
@@ -71,6 +86,14 @@ pub fn ActDialog(conversation: Conversation, acts: Acts) -> impl IntoView {
         }
     });
     let kept = StoredValue::new(conversation);
+    // What is deleted goes from here, too.
+    Effect::new(move || {
+        let number = acts.0.get().and_then(Act::shows);
+        let row = number.and_then(|number| kept.with_value(|conversation| conversation.row(number)));
+        if row.is_some_and(|row| row.item.with(|item| item.message.deleted.is_some())) {
+            acts.close();
+        }
+    });
     // From picture to picture the dialog stays, and the focus in it.
     let act = Memo::new(move |_| match acts.0.get() {
         Some(Act::Picture(number, _)) => Some(Act::Picture(number, 0)),
@@ -78,16 +101,7 @@ pub fn ActDialog(conversation: Conversation, acts: Acts) -> impl IntoView {
     });
     let content = move || {
         let act = act.get()?;
-        let conversation = kept.get_value();
-        Some(match act {
-            Act::TakeAway(number, by) => take_away(conversation, acts, number, by),
-            Act::React(number) => react(conversation, acts, number),
-            Act::Forward(number) => view! { <ForwardTo conversation acts number/> }.into_any(),
-            Act::Report(number) => report(conversation, acts, number),
-            Act::Versions(number) => versions(&conversation, number),
-            Act::Picture(number, _) => picture(&conversation, acts, number),
-            Act::GoToDate => go_to_date(conversation, acts),
-        })
+        Some(Part::Act(kept.get_value(), acts, act).view())
     };
     let title = move || acts.0.get().map(|act| t(title(act)));
     let is_picture = move || matches!(acts.0.get(), Some(Act::Picture(..)));
@@ -112,6 +126,19 @@ pub fn ActDialog(conversation: Conversation, acts: Acts) -> impl IntoView {
         </dialog>
     }
     .into_any()
+}
+
+/// What the dialog shows of an act.
+pub fn content(conversation: Conversation, acts: Acts, act: Act) -> AnyView {
+    match act {
+        Act::TakeAway(number, by) => take_away(conversation, acts, number, by),
+        Act::React(number) => react(conversation, acts, number),
+        Act::Forward(number) => view! { <ForwardTo conversation acts number/> }.into_any(),
+        Act::Report(number) => report(conversation, acts, number),
+        Act::Versions(number) => versions(&conversation, number),
+        Act::Picture(number, _) => picture(&conversation, acts, number),
+        Act::GoToDate => go_to_date(conversation, acts),
+    }
 }
 
 /// Keys within the dialog. Escape is used up here: whatever the dialog lies over would take it for its own.

@@ -108,7 +108,7 @@ fn download(path: &str, name: &str) {
 }
 
 /// Width and height as they are shown: at most 320 by 320, never enlarged, and never too narrow to be seen.
-fn fitted(width: u32, height: u32) -> (u32, u32) {
+pub fn fitted(width: u32, height: u32) -> (u32, u32) {
     const MOST: u64 = 320;
     const LEAST: u64 = 48;
     let (width, height) = (u64::from(width), u64::from(height));

@@ -45,7 +45,11 @@ struct Offer {
 pub fn Composer(conversation: Conversation) -> impl IntoView {
     let store = expect_context::<Store>();
     let chat_id: ChatId = conversation.chat_id;
-    let text = RwSignal::new(drafts::read(store.my_id, chat_id));
+    let being_written = move |conversation: &Conversation| match conversation.editing.get_untracked() {
+        Some((_, words)) => words,
+        None => drafts::read(store.my_id, chat_id),
+    };
+    let text = RwSignal::new(being_written(&conversation));
     let length = Memo::new(move |_| text.with(|text| text.chars().count()));
     let field = NodeRef::<Textarea>::new();
     let picker = NodeRef::<Input>::new();
@@ -64,18 +68,15 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
     let reply = conversation.reply.clone();
     let reply = Memo::new(move |_| reply.get());
     let editing = conversation.editing.clone();
-    let editing = Memo::new(move |_| editing.get());
+    let editing = Memo::new(move |_| editing.with(|editing| editing.as_ref().map(|(number, _)| *number)));
     let stop_editing = move || kept.with_value(|conversation| conversation.editing.set(None));
     // Its text comes into the field; afterwards what was being written is there again.
     Effect::new(move |before: Option<Option<u64>>| {
         let now = editing.get();
-        if before.unwrap_or(None) != now {
-            let words = match now {
-                Some(number) => kept.with_value(|it| it.message(number)).map(|message| message.text),
-                None => Some(drafts::read(store.my_id, chat_id)),
-            };
-            put(words.unwrap_or_default());
+        if before.is_some_and(|before| before != now) {
+            put(kept.with_value(being_written));
             if now.is_some() {
+                loads.wait_no_more();
                 kept.with_value(|conversation| conversation.reply.set(None));
                 crate::browser::focus("composer");
             }
@@ -87,7 +88,7 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
         let carries = editing.get().is_none() && !loads.is_empty();
         length.get() <= LIMIT
             && (!blank || (carries && text.with(String::is_empty)))
-            && (editing.get().is_some() || loads.is_ready())
+            && (editing.get().is_some() || loads.is_good())
     });
     let send = move || {
         let words = text.get_untracked();
@@ -108,6 +109,9 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
             }
             return;
         }
+        if loads.waits_to_send() {
+            return;
+        }
         if !may_send.get_untracked() {
             return;
         }
@@ -119,6 +123,16 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
         if let Some(element) = field.get_untracked() {
             let _ = element.focus();
         }
+    };
+    Effect::new(move || {
+        if loads.can_go_now() {
+            untrack(send);
+        }
+    });
+    // Whoever goes to another chat and comes back goes on where they were.
+    let keep = move |words: &str| match editing.get_untracked() {
+        Some(number) => kept.with_value(|it| it.editing.set(Some((number, words.to_owned())))),
+        None => drafts::keep(store.my_id, chat_id, words),
     };
     let look_for_names = move |element: &HtmlTextAreaElement, words: &str| {
         let caret = element.selection_start().ok().flatten().unwrap_or(0);
@@ -136,8 +150,8 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
     };
     let on_input = move |event: web_sys::Event| {
         let words = event_target_value(&event);
+        keep(&words);
         if editing.get_untracked().is_none() {
-            drafts::keep(store.my_id, chat_id, &words);
             let since = now() - told.get_value();
             if !words.trim().is_empty() && since > WRITING {
                 told.set_value(now());
@@ -171,9 +185,7 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
         let caret = words[..from].encode_utf16().count() + inserted.encode_utf16().count();
         words.replace_range(from..to.min(words.len()), &inserted);
         offer.set(None);
-        if editing.get_untracked().is_none() {
-            drafts::keep(store.my_id, chat_id, &words);
-        }
+        keep(&words);
         put(words);
         if let Some(element) = field.get_untracked() {
             let _ = element.focus();
@@ -220,12 +232,10 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
         } else if event.key() == "ArrowUp"
             && text.with_untracked(String::is_empty)
             && editing.get_untracked().is_none()
+            && let Some(last) = kept.with_value(|conversation| last_own(conversation, store))
         {
-            let last = kept.with_value(|conversation| last_own(conversation, store));
-            if last.is_some() {
-                event.prevent_default();
-                kept.with_value(|conversation| conversation.editing.set(last));
-            }
+            event.prevent_default();
+            kept.with_value(|conversation| conversation.edit(last));
         }
     };
     let on_paste = move |event: web_sys::ClipboardEvent| {

@@ -1,84 +1,71 @@
-//! What the next message is to carry: chosen, pasted or dropped, and uploaded one after the other.
+//! What a message is to carry: chosen, pasted or dropped for the next one, and on its way with one that is written.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
 
 use domain::ids::{ChatId, PersonId};
-use domain::requests::Uploaded;
 use domain::text::ATTACHMENTS_MAX;
-use domain::views::Attachment;
-use futures::future::{AbortHandle, abortable};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use uuid::Uuid;
 use web_sys::{File, FileList};
 
+use super::attachment::fitted;
 use super::icon::Icon;
 use crate::api::Load;
-use crate::browser::new_key;
+use crate::format;
 use crate::i18n::{t, t_with};
 use crate::picture::Picture;
-use crate::state::Store;
+use crate::state::{Stage, Store, Upload};
 use crate::wording::failure_text;
 
 /// The server takes no larger file, in bytes.
 const MOST_BYTES: f64 = 20.0 * 1024.0 * 1024.0;
 
-#[derive(Clone)]
-enum Stage {
-    Waiting,
-    /// In percent.
-    Going(u32),
-    Done(Uploaded),
-    Failed(String),
-}
-
-/// One of them. Its key stays the same however often it is tried.
-#[derive(Clone)]
-struct Chosen {
-    key: Uuid,
-    name: String,
-    load: Rc<Load>,
-    stage: ArcRwSignal<Stage>,
-}
-
-impl Chosen {
-    fn is_done(&self) -> bool {
-        self.stage.with(|stage| matches!(stage, Stage::Done(_)))
-    }
-
-    fn waits(&self) -> bool {
-        self.stage.with_untracked(|stage| matches!(stage, Stage::Waiting))
-    }
-}
+/// Whose, and in which chat.
+type Place = (PersonId, ChatId);
 
 thread_local! {
     /// What was chosen in a chat that is not open now.
-    static KEPT: RefCell<HashMap<(PersonId, ChatId), Vec<Chosen>>> = RefCell::default();
+    static KEPT: RefCell<Vec<(Place, Upload)>> = RefCell::default();
+    /// What is chosen in the chat that is open.
+    static OPEN: RefCell<Vec<Loads>> = RefCell::default();
 }
 
 /// All of them, in their order.
 #[derive(Clone, Copy)]
 pub struct Loads {
     store: Store,
-    chosen: RwSignal<Vec<Chosen>, LocalStorage>,
-    /// The one that is being uploaded, and how to stop it.
-    going: StoredValue<Option<(Uuid, AbortHandle)>>,
+    chat: ChatId,
+    chosen: RwSignal<Vec<Upload>, LocalStorage>,
+    /// How many lists of files are being looked at, and are not among the chosen ones yet.
+    looking: RwSignal<usize>,
+    /// Whether a message is to go as soon as they are.
+    awaited: RwSignal<bool>,
 }
 
 impl Loads {
     /// What was chosen for `chat` when it was left is there again.
     pub fn new(store: Store, chat: ChatId) -> Self {
-        let chosen = KEPT.with_borrow_mut(|kept| kept.remove(&(store.my_id, chat))).unwrap_or_default();
-        let loads = Self { store, chosen: RwSignal::new_local(chosen), going: StoredValue::new(None) };
+        let of_this = |(place, _): &mut (Place, Upload)| *place == (store.my_id, chat);
+        let chosen: Vec<Upload> =
+            KEPT.with_borrow_mut(|kept| kept.extract_if(.., of_this).map(|(_, upload)| upload).collect());
+        // Those that an earlier session could not finish.
+        chosen
+            .iter()
+            .filter(|upload| untrack(|| !upload.has_failed()))
+            .for_each(|upload| store.upload(upload));
+        let loads = Self {
+            store,
+            chat,
+            chosen: RwSignal::new_local(chosen),
+            looking: RwSignal::new(0),
+            awaited: RwSignal::new(false),
+        };
+        OPEN.with_borrow_mut(|open| open.push(loads));
         on_cleanup(move || {
-            let left = loads.chosen.try_update(std::mem::take).unwrap_or_default();
-            if !left.is_empty() {
-                KEPT.with_borrow_mut(|kept| kept.insert((store.my_id, chat), left));
-            }
+            OPEN.with_borrow_mut(|open| open.retain(|it| it.chosen != loads.chosen));
+            loads.keep(loads.chosen.try_update(std::mem::take).unwrap_or_default());
         });
-        loads.go_on();
         loads
     }
 
@@ -86,22 +73,31 @@ impl Loads {
         self.chosen.with(Vec::is_empty)
     }
 
-    /// Whether all have arrived.
-    pub fn is_ready(self) -> bool {
-        self.chosen.with(|all| all.iter().all(Chosen::is_done))
+    /// Whether a message that was to go now waits for files that were just given, or it would go without them.
+    pub fn waits_to_send(self) -> bool {
+        let waits = self.looking.get_untracked() > 0;
+        self.awaited.set(waits);
+        waits
     }
 
-    /// Takes what has arrived, for a message.
-    pub fn take(self) -> Vec<Attachment> {
-        let all = self.chosen.try_update(std::mem::take).unwrap_or_default();
-        all.into_iter()
-            .filter_map(|one| match one.stage.get_untracked() {
-                Stage::Done(Uploaded { blob_id, kind, media_type, size, width, height, .. }) => {
-                    Some(Attachment { blob_id, kind, media_type, size, width, height, name: one.name })
-                }
-                _ => None,
-            })
-            .collect()
+    /// It does not go by itself any more.
+    pub fn wait_no_more(self) {
+        self.awaited.set(false);
+    }
+
+    /// Whether the message that waited can go.
+    pub fn can_go_now(self) -> bool {
+        self.awaited.get() && self.looking.get() == 0
+    }
+
+    /// Whether a message can go with them. They need not have arrived for that.
+    pub fn is_good(self) -> bool {
+        self.chosen.with(|all| !all.iter().any(Upload::has_failed))
+    }
+
+    /// Takes them for a message.
+    pub fn take(self) -> Vec<Upload> {
+        self.chosen.try_update(std::mem::take).unwrap_or_default()
     }
 
     pub fn add_list(self, list: &FileList) {
@@ -110,134 +106,91 @@ impl Loads {
     }
 
     pub fn add(self, files: Vec<File>) {
+        self.looking.update(|count| *count += 1);
         spawn_local(async move {
-            for file in files {
-                if self.chosen.try_with_untracked(Vec::len).is_none_or(|count| count >= ATTACHMENTS_MAX) {
-                    let most = ATTACHMENTS_MAX.to_string();
-                    self.store.notice.set(Some(t_with("attachment.too-many", &[("max", &most)])));
-                    break;
-                }
-                let name = if file.name().is_empty() { t("attachment.picture") } else { file.name() };
-                // What is no picture that the server makes anew goes as the file that it is.
-                let load = match Picture::take(&file).await {
-                    Ok(picture) => Load::Picture(picture),
-                    Err(_) if file.size() > MOST_BYTES => {
-                        self.store.notice.set(Some(t_with("attachment.too-large", &[("name", &name)])));
-                        continue;
-                    }
-                    Err(_) => Load::File(file),
-                };
-                let stage = ArcRwSignal::new(Stage::Waiting);
-                let chosen = Chosen { key: new_key(), name, load: Rc::new(load), stage };
-                if self.chosen.try_update(|all| all.push(chosen)).is_none() {
-                    // The chat was left meanwhile.
-                    return;
-                }
-                self.go_on();
-            }
+            self.look_at(files).await;
+            self.looking.try_update(|count| *count -= 1);
         });
+    }
+
+    async fn look_at(self, files: Vec<File>) {
+        for file in files {
+            if self.count() >= ATTACHMENTS_MAX {
+                let most = ATTACHMENTS_MAX.to_string();
+                self.refuse(t_with("attachment.too-many", &[("max", &most)]));
+                break;
+            }
+            let name = if file.name().is_empty() { t("attachment.picture") } else { file.name() };
+            // What is no picture that the server makes anew goes as the file that it is.
+            let load = match Picture::take(&file).await {
+                Ok(picture) => Load::Picture(picture),
+                Err(_) if file.size() > MOST_BYTES => {
+                    self.refuse(t_with("attachment.too-large", &[("name", &name)]));
+                    continue;
+                }
+                Err(_) => Load::File(file),
+            };
+            let upload = Upload::new(name, load);
+            // The chat may have been left meanwhile, and may be open again.
+            match self.open() {
+                Some(open) => open.chosen.update(|all| all.push(upload.clone())),
+                None => self.keep([upload.clone()]),
+            }
+            self.store.upload(&upload);
+        }
+    }
+
+    /// Says why a file does not go along. The message that waited for it does not go without it.
+    fn refuse(self, why: String) {
+        self.store.notice.set(Some(why));
+        self.awaited.try_set(false);
+    }
+
+    fn place(self) -> Place {
+        (self.store.my_id, self.chat)
+    }
+
+    /// Those of this chat that are on the screen.
+    fn open(self) -> Option<Self> {
+        OPEN.with_borrow(|open| open.iter().rfind(|it| it.place() == self.place()).copied())
+    }
+
+    fn count(self) -> usize {
+        match self.open() {
+            Some(open) => open.chosen.with_untracked(Vec::len),
+            None => KEPT.with_borrow(|kept| kept.iter().filter(|(place, _)| *place == self.place()).count()),
+        }
+    }
+
+    /// Keeps what was chosen for when the chat is opened again.
+    fn keep(self, left: impl IntoIterator<Item = Upload>) {
+        let left = left.into_iter().map(|upload| (self.place(), upload));
+        KEPT.with_borrow_mut(|kept| kept.extend(left));
     }
 
     fn remove(self, key: Uuid) {
         self.chosen.update(|all| all.retain(|one| one.key != key));
-        self.going.with_value(|going| {
-            if let Some((_, handle)) = going.as_ref().filter(|(going, _)| *going == key) {
-                handle.abort();
-            }
-        });
-    }
-
-    /// Uploads what waits, one at a time.
-    fn go_on(self) {
-        let next = move || {
-            self.chosen.try_with_untracked(|all| all.iter().find(|one| one.waits()).cloned()).flatten()
-        };
-        let Some(Chosen { key, load, stage, .. }) =
-            next().filter(|_| self.going.try_with_value(Option::is_none) == Some(true))
-        else {
-            return;
-        };
-        stage.set(Stage::Going(0));
-        let (store, gone) = (self.store, stage.clone());
-        let (sent, handle) = abortable(async move {
-            let on_progress = move |percent| gone.set(Stage::Going(percent));
-            store.api.upload(&load, key, &on_progress).await
-        });
-        self.going.set_value(Some((key, handle)));
-        spawn_local(async move {
-            match sent.await {
-                Ok(Ok(uploaded)) => stage.set(Stage::Done(uploaded)),
-                Ok(Err(failure)) => stage.set(Stage::Failed(failure_text(&failure))),
-                Err(_) => {}
-            }
-            if self.going.try_set_value(None).is_none() {
-                self.go_on();
-            }
-        });
+        self.store.stop_upload(key);
     }
 
     pub fn view(self) -> AnyView {
-        let each = move || {
-            let plain = |one: &Chosen| {
-                let seen = match &*one.load {
-                    Load::Picture(picture) => Some(picture.url.0.clone()),
-                    Load::File(_) => None,
-                };
-                (one.key, one.name.clone(), seen, one.stage.clone())
-            };
-            self.chosen.with(|all| all.iter().map(plain).collect::<Vec<_>>())
-        };
-        let row = move |(key, name, seen, stage): (Uuid, String, Option<String>, ArcRwSignal<Stage>)| {
-            let picture = match seen {
-                Some(url) => view! { <img src=url alt=""/> }.into_any(),
+        let each = move || self.chosen.with(|all| all.iter().map(Shown::from).collect::<Vec<_>>());
+        let row = move |upload: Shown| {
+            let picture = match &upload.picture {
+                Some((url, _)) => view! { <img src=url.clone() alt=""/> }.into_any(),
                 None => view! { <span class="file-mark">{Icon::File.view()}</span> }.into_any(),
             };
-            let away = t_with("attachment.remove", &[("name", &name)]);
-            let progress = t_with("attachment.progress", &[("name", &name)]);
-            let percent = {
-                let stage = stage.clone();
-                Memo::new(move |_| match stage.get() {
-                    Stage::Going(percent) => Some(percent),
-                    _ => None,
-                })
+            let key = upload.key;
+            let away = t_with("attachment.remove", &[("name", &upload.name)]);
+            let retry = move || {
+                let again = self.chosen.with_untracked(|all| all.iter().find(|one| one.key == key).cloned());
+                again.iter().for_each(|upload| self.store.upload(upload));
             };
-            // The bar stays the same bar while it grows.
-            let kind = {
-                let stage = stage.clone();
-                Memo::new(move |_| stage.with(std::mem::discriminant))
-            };
-            let again = stage.clone();
-            let state = move || {
-                // Read and not only tracked: a memo that nobody has read knows of no change.
-                kind.get();
-                if percent.with_untracked(Option::is_some) {
-                    return view! { <progress max="100" value=move || percent.get().unwrap_or(100) aria-label=progress.clone()></progress> }
-                        .into_any();
-                }
-                match stage.get_untracked() {
-                    Stage::Waiting => {
-                        view! { <span class="muted">{t("attachment.waiting")}</span> }.into_any()
-                    }
-                    Stage::Failed(why) => {
-                        let again = again.clone();
-                        let retry = move |_| {
-                            again.set(Stage::Waiting);
-                            self.go_on();
-                        };
-                        view! {
-                            <span class="load-failed" role="alert">{why} " "
-                                <button type="button" class="link" on:click=retry>{t("retry")}</button>
-                            </span>
-                        }
-                        .into_any()
-                    }
-                    Stage::Going(_) | Stage::Done(_) => ().into_any(),
-                }
-            };
+            let progress = progress_view(&upload, Some(Callback::new(move |()| retry())));
             view! {
                 <li class="load">
                     {picture}
-                    <span class="load-words"><span class="file-name" dir="auto">{name}</span> {state}</span>
+                    <span class="load-words"><span class="file-name" dir="auto">{upload.name}</span> {progress}</span>
                     <button type="button" class="icon-button" title=away.clone() aria-label=away on:click=move |_| self.remove(key)>
                         {Icon::Close.view()}
                     </button>
@@ -246,9 +199,94 @@ impl Loads {
         };
         view! {
             <Show when=move || !self.is_empty()>
-                <ul class="loads" aria-label=t("attachment.list")><For each key=|one| one.0 children=row/></ul>
+                <ul class="loads" aria-label=t("attachment.list")><For each key=|one| one.key children=row/></ul>
             </Show>
         }
         .into_any()
     }
+}
+
+/// What of an upload is on the screen.
+#[derive(Clone)]
+struct Shown {
+    key: Uuid,
+    name: String,
+    /// Its address in this browser, and its width and height.
+    picture: Option<(String, (u32, u32))>,
+    /// In bytes.
+    size: u64,
+    stage: ArcRwSignal<Stage>,
+}
+
+impl From<&Upload> for Shown {
+    fn from(upload: &Upload) -> Self {
+        let (picture, size) = match &*upload.load {
+            Load::Picture(it) => (Some((it.url.0.clone(), it.size)), u64::from(it.bytes.byte_length())),
+            Load::File(file) => (None, file.size() as u64),
+        };
+        Self { key: upload.key, name: upload.name.clone(), picture, size, stage: upload.stage.clone() }
+    }
+}
+
+/// How far an upload is, and what went wrong with it.
+fn progress_view(upload: &Shown, retry: Option<Callback<()>>) -> AnyView {
+    let stage = upload.stage.clone();
+    let label = t_with("attachment.progress", &[("name", &upload.name)]);
+    // The bar stays the same bar while it grows.
+    let kind = {
+        let stage = stage.clone();
+        Memo::new(move |_| stage.with(std::mem::discriminant))
+    };
+    let state = move || {
+        // Read and not only tracked: a memo that nobody has read knows of no change.
+        kind.get();
+        match stage.get_untracked() {
+            Stage::Going(_) => {
+                let stage = stage.clone();
+                let percent =
+                    move || stage.with(|stage| if let Stage::Going(percent) = stage { *percent } else { 100 });
+                view! { <progress max="100" value=percent aria-label=label.clone()></progress> }.into_any()
+            }
+            Stage::Waiting => view! { <span class="muted">{t("attachment.waiting")}</span> }.into_any(),
+            Stage::Failed(failure) => match retry {
+                Some(retry) => view! {
+                    <span class="load-failed" role="alert">{failure_text(&failure)} " "
+                        <button type="button" class="link" on:click=move |_| retry.run(())>{t("retry")}</button>
+                    </span>
+                }
+                .into_any(),
+                None => view! { <span class="load-failed">{t("attachment.failed")}</span> }.into_any(),
+            },
+            Stage::Done(_) => ().into_any(),
+        }
+    };
+    state.into_any()
+}
+
+/// What an unsent message carries, as it lies in this browser.
+pub fn uploads_view(uploads: &[Upload]) -> AnyView {
+    let one = |upload: &Upload| {
+        let shown = Shown::from(upload);
+        let progress = progress_view(&shown, None);
+        match shown.picture {
+            Some((url, (width, height))) => {
+                let (width, height) = fitted(width, height);
+                view! {
+                    <div class="picture uploading">
+                        <img src=url alt=shown.name width=width height=height draggable="false"/> {progress}
+                    </div>
+                }
+                .into_any()
+            }
+            None => view! {
+                <div class="file">
+                    <span class="file-mark">{Icon::File.view()}</span>
+                    <span class="load-words"><span class="file-name" dir="auto">{shown.name}</span> {progress}</span>
+                    <span class="file-size">{format::size(shown.size)}</span>
+                </div>
+            }
+            .into_any(),
+        }
+    };
+    view! { <div class="carried">{uploads.iter().map(one).collect_view()}</div> }.into_any()
 }

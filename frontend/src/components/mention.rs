@@ -41,8 +41,9 @@ pub fn offered<'a>(names: &'a [Author], me: domain::ids::PersonId, typed: &str) 
     names.iter().filter(fits).take(OFFERED).collect()
 }
 
-/// Splits words at mentions: each part, and the nickname that it mentions.
-pub fn parts(words: &str) -> Vec<(&str, Option<&str>)> {
+/// Splits words at mentions: each part, and the nickname that it mentions. `known` tells where a nickname ends that may
+/// end as a sentence does.
+pub fn parts<'a>(words: &'a str, known: &dyn Fn(&str) -> bool) -> Vec<(&'a str, Option<&'a str>)> {
     let mut parts = Vec::new();
     let mut from = 0;
     for (at, _) in words.match_indices('@') {
@@ -51,7 +52,10 @@ pub fn parts(words: &str) -> Vec<(&str, Option<&str>)> {
         }
         let rest = &words[at + 1..];
         let length = rest.find(|letter| !is_of_name(letter)).unwrap_or(rest.len());
-        let name = rest[..length].trim_end_matches(['.', '-']);
+        let mut name = &rest[..length];
+        while name.ends_with(['.', '-']) && !known(name) {
+            name = &name[..name.len() - 1];
+        }
         if name.is_empty() {
             continue;
         }
@@ -85,9 +89,17 @@ mod tests {
     #[test]
     fn mentions_are_told_from_the_words_around_them() {
         assert_eq!(
-            parts("hi @bob, and a@b.c @x."),
+            parts("hi @bob, and a@b.c @x.", &|_| false),
             [("hi ", None), ("@bob", Some("bob")), (", and a@b.c ", None), ("@x", Some("x")), (".", None)]
         );
-        assert_eq!(parts("@ @@"), [("@ @@", None)]);
+        assert_eq!(parts("@ @@", &|_| true), [("@ @@", None)]);
+    }
+
+    #[test]
+    fn a_nickname_may_end_as_a_sentence_does() {
+        let known = |name: &str| ["o.", "o"].contains(&name);
+        assert_eq!(parts("@o.", &known), [("@o.", Some("o."))]);
+        assert_eq!(parts("so says @o...", &known), [("so says ", None), ("@o.", Some("o.")), ("..", None)]);
+        assert_eq!(parts("@o-", &known), [("@o", Some("o")), ("-", None)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::ids::MessageId;
 use domain::views::{Attachment, Author, ChatKind, Deleted, PersonState, Reaction, ReplyTo, Role};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -11,9 +12,10 @@ use super::attachment::attachments_view;
 use super::avatar::{Size, avatar};
 use super::icon::Icon;
 use super::line::{gone, lines_view, of_me};
+use super::loads::uploads_view;
 use super::menu::{Menu, MenuItem};
 use super::message_text::message_text;
-use super::timeline::Row;
+use super::rows::Row;
 use crate::browser::copy;
 use crate::format;
 use crate::i18n::{t, t_count, t_with};
@@ -106,7 +108,7 @@ pub fn MessageRow(
             }
             .into_any();
         }
-        body_view(store, kept, body, on_jump)
+        body_view(store, kept, id, body, on_jump)
     };
     let acts = use_context::<Acts>();
     let edited = move || {
@@ -187,6 +189,7 @@ fn part<T: Clone + PartialEq + Send + Sync + 'static>(
 fn body_view(
     store: Store,
     conversation: StoredValue<Conversation>,
+    id: MessageId,
     body: Body,
     on_jump: Callback<u64>,
 ) -> AnyView {
@@ -206,7 +209,13 @@ fn body_view(
             </button>
         }
     });
-    let carried = (!body.attachments.is_empty()).then(|| attachments_view(&body.attachments, body.number));
+    // What lies in this browser needs no way there and back.
+    let uploads = if body.number.is_none() { store.carried(id) } else { Vec::new() };
+    let carried = if !uploads.is_empty() {
+        Some(uploads_view(&uploads))
+    } else {
+        (!body.attachments.is_empty()).then(|| attachments_view(&body.attachments, body.number))
+    };
     let text = body.text;
     let words = (!text.is_empty()).then(|| {
         let names = conversation.with_value(|conversation| conversation.names.clone());
@@ -252,7 +261,7 @@ fn items(store: Store, conversation: &Conversation, acts: Acts, number: u64) -> 
     let mine = message.author.user_id == store.my_id;
     let (can_send, is_member, moderates) = store
         .peek_chat(conversation.chat_id, |chat| {
-            let is_member = !chat.left && !chat.dissolved;
+            let is_member = !chat.left;
             let leads = matches!(chat.my_role, Role::Owner | Role::Admin);
             (chat.can_send, is_member, is_member && leads && chat.kind == ChatKind::Group)
         })
@@ -264,9 +273,9 @@ fn items(store: Store, conversation: &Conversation, acts: Acts, number: u64) -> 
         items.push(MenuItem::new(t("act.react"), move || acts.ask(Act::React(number))));
     }
     if can_send && mine && message.forwarded_from.is_none() {
-        let editing = conversation.editing.clone();
+        let edited = conversation.clone();
         items.push(MenuItem::new(t("act.edit"), move || {
-            editing.set(Some(number));
+            edited.edit(number);
             crate::browser::focus("composer");
         }));
     }

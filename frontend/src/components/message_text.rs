@@ -76,7 +76,7 @@ fn address_length(text: &str) -> usize {
 pub fn message_text(text: &str, mine: &dyn Fn(&str) -> Option<bool>) -> AnyView {
     let part = |part: Part<'_>| {
         match part {
-        Part::Words(words) => parts(words).into_iter().map(|(words, name)| match name.and_then(mine) {
+        Part::Words(words) => parts(words, &|name| mine(name).is_some()).into_iter().map(|(words, name)| match name.and_then(mine) {
             Some(mine) => view! { <b class="mention" class:me=mine>{words.to_owned()}</b> }.into_any(),
             None => words.to_owned().into_any(),
         })

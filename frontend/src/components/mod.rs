@@ -23,5 +23,6 @@ pub mod panel;
 pub mod person_panel;
 pub mod person_row;
 pub mod question;
+pub mod rows;
 pub mod status;
 pub mod timeline;

@@ -10,6 +10,7 @@ use super::icon::Icon;
 use super::person_row::{person_name, relation_text};
 use crate::browser::document;
 use crate::i18n::{t, t_with};
+use crate::later::Part;
 use crate::pages::people::Search;
 use crate::route::Route;
 use crate::state::Store;
@@ -65,14 +66,14 @@ pub fn Palette() -> impl IntoView {
                     store.searching.set(false);
                 }
             }>
-            <Show when=move || store.searching.get()><Finder/></Show>
+            {move || store.searching.get().then(|| Part::Finder.view())}
         </dialog>
     }
     .into_any()
 }
 
 #[component]
-fn Finder() -> impl IntoView {
+pub fn Finder() -> impl IntoView {
     let store = expect_context::<Store>();
     let search = Search::new();
     let chosen = RwSignal::new(0_usize);

@@ -3,7 +3,6 @@
 //! The place in view never moves by itself: at the bottom it stays at the bottom, whatever grows; elsewhere the
 //! message at the top edge stays where it is when older ones come in above.
 
-use domain::views::Line;
 use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -14,69 +13,18 @@ use super::icon::Icon;
 use super::line::lines_view;
 use super::message::{MessageRow, reply_to};
 use super::panel::{EmptyPanel, FailedPanel, Skeleton};
+use super::rows::rows;
 use crate::browser::{focus, is_attended, next_frame, sleep};
-use crate::format;
 use crate::i18n::{t, t_count, t_with};
 use crate::pages::shell::short_count;
-use crate::state::{Conversation, Delivery, Entry, Paging, Phase, Store, Window};
+use crate::state::{Conversation, Paging, Phase, Store, Window};
 
 /// Pixels from an end at which the next page is asked for.
-const NEAR: f64 = 900.0;
+const NEAR: f64 = 1_500.0;
 /// Pixels from the bottom that still count as the bottom.
 const BOTTOM: f64 = 60.0;
 /// Milliseconds after which a touch is a long one.
 const LONG_TOUCH: u32 = 600;
-/// Messages of one author within this many seconds stand together.
-const TOGETHER: i64 = 300;
-
-/// A message with what stands above it.
-#[derive(Clone)]
-pub struct Row {
-    pub entry: Entry,
-    /// A new day begins with it.
-    pub day: Option<u32>,
-    /// The first unread one.
-    pub unread: bool,
-    /// Not right after another one of the same author.
-    pub lead: bool,
-    /// What happened before it.
-    pub lines: Vec<Line>,
-}
-
-/// Lays out the messages of a window and, at the newest end, those that are not sent yet.
-fn rows(conversation: &Conversation, me: domain::ids::PersonId) -> Vec<Row> {
-    let divider = conversation.divider.get();
-    let (mut entries, newer) = conversation.window.with(|window| {
-        let row = |(index, entry): (usize, &Entry)| (entry.clone(), window.lines_before(index).to_vec());
-        (window.entries.iter().enumerate().map(row).collect::<Vec<_>>(), window.newer)
-    });
-    if !newer {
-        let mut last = conversation.window.with(|window| window.lines_before(window.entries.len()).to_vec());
-        let unsent = conversation.outbox.get().into_iter();
-        entries.extend(unsent.map(|entry| (entry, std::mem::take(&mut last))));
-    }
-    let mut rows = Vec::with_capacity(entries.len());
-    let mut before: Option<(domain::ids::PersonId, domain::Timestamp, u32)> = None;
-    let mut divided = false;
-    for (entry, lines) in entries {
-        let (author, sent_at, number) = entry.item.with_untracked(|item| {
-            let number = if let Delivery::Sent(number) = item.delivery { Some(number) } else { None };
-            (item.message.author.user_id, item.message.sent_at, number)
-        });
-        let day = format::day_number(sent_at);
-        let new_day = before.is_none_or(|(_, _, last)| last != day);
-        let unread =
-            !divided && author != me && number.zip(divider).is_some_and(|(number, read)| number > read);
-        divided |= unread;
-        let near =
-            before.is_some_and(|(last, at, _)| last == author && (sent_at.0 - at.0) < TOGETHER * 1_000_000);
-        let lead = new_day || unread || !near || !lines.is_empty();
-        rows.push(Row { entry, day: new_day.then_some(day), unread, lead, lines });
-        before = Some((author, sent_at, day));
-    }
-    rows
-}
-
 /// The scrolled element and the signals that hang on it.
 #[derive(Clone, Copy)]
 struct Scroller {
@@ -169,7 +117,18 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
     });
     let unread = Memo::new(move |_| chat.with(|chat| chat.as_ref().map_or(0, |chat| chat.unread)));
     let kept = StoredValue::new(conversation.clone());
-    let laid_out = move || kept.with_value(|conversation| rows(conversation, store.my_id));
+    let laid_out = Memo::new_with_compare(
+        move |_| kept.with_value(|conversation| rows(conversation, store.my_id)),
+        |_, _| true,
+    );
+    let blocks = Memo::new(move |_| {
+        let mut blocks = laid_out.with(|rows| rows.iter().map(|row| row.block).collect::<Vec<_>>());
+        blocks.dedup();
+        blocks
+    });
+    let rows_of = move |block: u64| {
+        laid_out.with(|rows| rows.iter().filter(|row| row.block == block).cloned().collect::<Vec<_>>())
+    };
     // With messages on their way they stand above the first of them.
     let last_lines = {
         let (window, outbox) = (conversation.window.clone(), conversation.outbox.clone());
@@ -205,8 +164,11 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
             store.mark_read(id, last);
         }
     };
+    // Until a page is in its place, what is near to an end says nothing.
+    let placing = StoredValue::new(false);
     let page = move |older: bool| {
         let conversation = kept.get_value();
+        placing.set_value(true);
         spawn_local(async move {
             let anchor = StoredValue::new(None);
             let at = move || anchor.set_value(scroller.anchor());
@@ -220,6 +182,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
                 next_frame().await;
                 scroller.hold(anchor.try_get_value().flatten());
             }
+            placing.try_set_value(false);
         });
     };
     let on_scroll = move |_| {
@@ -230,7 +193,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
             scroller.at_bottom.set(bottom);
         }
         kept.with_value(|conversation| conversation.scroll.set((!bottom).then_some(above)));
-        let idle = paging.get_untracked() == Paging::Idle;
+        let idle = paging.get_untracked() == Paging::Idle && !placing.get_value();
         if idle && above < NEAR && kept.with_value(|it| it.window.with_untracked(|window| window.older)) {
             page(true);
         } else if idle && below < NEAR && newer.get_untracked() {
@@ -247,8 +210,10 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
                 store.show_newest(&conversation).await;
                 next_frame().await;
             }
-            scroller.to_bottom();
-            read();
+            if newer.try_get_untracked().is_some() {
+                scroller.to_bottom();
+                read();
+            }
         });
     };
     let on_jump = Callback::new(move |number: u64| {
@@ -258,10 +223,14 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
                 store.show_around(&conversation, number).await;
             }
             next_frame().await;
-            scroller.at_bottom.set(false);
             if let Some(article) = scroller.show(&format!("article[data-number='{number}']")) {
                 let _ = article.focus();
             }
+            // Nothing may have moved, which no scrolling tells.
+            let Some(newer) = newer.try_get_untracked() else { return };
+            let at_end = !newer && scroller.room().is_some_and(|(_, below)| below < BOTTOM);
+            scroller.at_bottom.set(at_end);
+            read();
         });
     });
 
@@ -355,8 +324,12 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
                         .into_any(),
                         _ => ().into_any(),
                     }}
-                    <For each=laid_out key=|row| (row.entry.id, row.day, row.unread, row.lead, row.lines.last().map(|line| line.position), row.lines.len())
-                        children=move |row| view! { <MessageRow row conversation=kept.get_value() peer_read named on_jump/> }/>
+                    <For each=move || blocks.get() key=|block| *block children=move |block| view! {
+                        <div class="turns">
+                            <For each=move || rows_of(block) key=|row| (row.entry.author, row.entry.id, row.day, row.unread, row.lead, row.lines.last().map(|line| line.position), row.lines.len())
+                                children=move |row| view! { <MessageRow row conversation=kept.get_value() peer_read named on_jump/> }/>
+                        </div>
+                    }/>
                     {move || last_lines.with(|lines| lines_view(lines))}
                 </div>
                 <Show when=move || empty.get()>
@@ -454,7 +427,11 @@ fn last_article(feed: &Element) -> Option<HtmlElement> {
 
 /// The message after or before this one.
 fn beside(article: &Element, after: bool) -> Option<HtmlElement> {
+    let next = |it: &Element| if after { it.next_element_sibling() } else { it.previous_element_sibling() };
     let turn = article.closest(".turn").ok()??;
-    let next = if after { turn.next_element_sibling() } else { turn.previous_element_sibling() };
-    next?.query_selector("article").ok()??.dyn_into().ok()
+    let found = next(&turn).or_else(|| {
+        let block = next(&turn.parent_element()?)?;
+        if after { block.first_element_child() } else { block.last_element_child() }
+    });
+    found?.query_selector("article").ok()??.dyn_into().ok()
 }

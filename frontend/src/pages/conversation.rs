@@ -13,11 +13,11 @@ use crate::components::chat_row::{
     chat_avatar, chat_end, chat_name, chat_subtitle, photo_of_chat, typing_text,
 };
 use crate::components::composer::Composer;
-use crate::components::group_panel::GroupPanel;
 use crate::components::icon::Icon;
-use crate::components::person_panel::{CLOSE, PersonPanel};
+use crate::components::person_panel::CLOSE;
 use crate::components::timeline::Timeline;
 use crate::i18n::t;
+use crate::later::{self, Part};
 use crate::state::Store;
 
 /// The button that opens and closes the panel about the chat.
@@ -43,6 +43,9 @@ pub fn ConversationPage(id: ChatId) -> impl IntoView {
         let open = store.panel.get();
         if before.is_some_and(|before| before != open) {
             spawn_local(async move {
+                if open {
+                    let _ = later::fetch().await;
+                }
                 next_frame().await;
                 focus(if open { CLOSE } else { ABOUT });
             });
@@ -68,11 +71,11 @@ pub fn ConversationPage(id: ChatId) -> impl IntoView {
                 let peer = chat.with_untracked(|chat| chat.as_ref().and_then(|chat| chat.peer.as_ref().map(|it| it.user_id)));
                 match peer {
                     Some(peer) => view! {
-                        <aside class="drawer" aria-label=t("conversation.about")><PersonPanel id=peer/></aside>
+                        <aside class="drawer" aria-label=t("conversation.about")>{Part::Person { id: peer, page: false }.view()}</aside>
                     }
                     .into_any(),
                     None if kind == ChatKind::Group => view! {
-                        <aside class="drawer" aria-label=t("conversation.about-group")><GroupPanel id/></aside>
+                        <aside class="drawer" aria-label=t("conversation.about-group")>{Part::Group(id).view()}</aside>
                     }
                     .into_any(),
                     None => ().into_any(),

@@ -7,15 +7,11 @@ use crate::browser::document;
 use crate::components::icon::Icon;
 use crate::components::palette::Palette;
 use crate::components::panel::EmptyPanel;
-use crate::components::person_panel::PersonPanel;
 use crate::components::status::{Announcer, Banner, Notice};
 use crate::i18n::{t, t_count};
+use crate::later::Part;
 use crate::pages::chats::ChatsList;
 use crate::pages::conversation::ConversationPage;
-use crate::pages::invite::InvitePage;
-use crate::pages::new_group::NewGroup;
-use crate::pages::people::PeopleList;
-use crate::pages::settings::Settings;
 use crate::route::Route;
 use crate::state::Store;
 use domain::views::Relation;
@@ -49,7 +45,15 @@ pub fn Shell() -> impl IntoView {
         Route::People(Some(_)) | Route::Settings | Route::NewGroup | Route::Invite => "open",
     };
     let keys = window_event_listener(leptos::ev::keydown, move |event| shortcut(store, &event));
-    on_cleanup(move || keys.remove());
+    let leaving = window_event_listener(leptos::ev::beforeunload, move |event| {
+        if store.has_unsent_files() {
+            event.prevent_default();
+        }
+    });
+    on_cleanup(move || {
+        keys.remove();
+        leaving.remove();
+    });
     // Who is writing is named, even if nothing was heard of them before.
     Effect::new(move || {
         for person in store.typing.everybody() {
@@ -71,17 +75,17 @@ pub fn Shell() -> impl IntoView {
             <main class="stage">
                 <section class="side" aria-labelledby="side-title">
                     {move || match here.get() {
-                        Section::People => view! { <PeopleList/> }.into_any(),
+                        Section::People => Part::People.view(),
                         Section::Chats | Section::Settings => view! { <ChatsList/> }.into_any(),
                     }}
                 </section>
                 <section class="detail" aria-label=t("detail.label")>
                     {move || match route.get() {
                         Route::Chats(Some(id)) => view! { <ConversationPage id/> }.into_any(),
-                        Route::People(Some(id)) => view! { <div class="scroll"><PersonPanel id page=true/></div> }.into_any(),
-                        Route::NewGroup => view! { <NewGroup/> }.into_any(),
-                        Route::Invite => view! { <InvitePage/> }.into_any(),
-                        Route::Settings => view! { <Settings/> }.into_any(),
+                        Route::People(Some(id)) => view! { <div class="scroll">{Part::Person { id, page: true }.view()}</div> }.into_any(),
+                        Route::NewGroup => Part::NewGroup.view(),
+                        Route::Invite => Part::Invite.view(),
+                        Route::Settings => Part::Settings.view(),
                         Route::People(None) => view! {
                             <EmptyPanel icon=Icon::People title=t("people.none.title") text=t("people.none.text")/>
                         }.into_any(),

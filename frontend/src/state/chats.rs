@@ -48,6 +48,21 @@ fn note(chat: &mut Chat, message: &Message, mine: bool) -> bool {
     true
 }
 
+/// A chat as it is known, and as an answer has it: one that was overtaken by live frames must not take them back.
+fn renewed(known: &Chat, answer: Chat) -> Chat {
+    // Of one that was left, what came later is not shown any more.
+    if answer.left {
+        answer
+    } else if known.last_number > answer.last_number {
+        let Chat { last, last_number, unread, .. } = known;
+        Chat { last: last.clone(), last_number: *last_number, unread: *unread, ..answer }
+    } else {
+        let read_number = known.read_number.max(answer.read_number);
+        let unread = if read_number >= answer.last_number { 0 } else { answer.unread };
+        Chat { read_number, unread, ..answer }
+    }
+}
+
 impl Store {
     /// Loads the list, the first page showing as soon as it is there.
     pub async fn load_chats(self) -> Answer<()> {
@@ -65,6 +80,8 @@ impl Store {
 
     async fn fetch_chats(self) -> Answer<()> {
         let mut chats: Vec<Chat> = Vec::new();
+        let before: Vec<ChatId> =
+            self.chats.with_untracked(|known| known.iter().map(|chat| chat.chat_id).collect());
         let mut cursor: Option<String> = None;
         loop {
             let page = self.api.chats(cursor.as_deref()).await?;
@@ -77,8 +94,18 @@ impl Store {
                 self.chats_phase.set(Phase::Ready);
             }
             if cursor.is_none() || chats.len() >= MOST {
-                sort(&mut chats);
-                self.chats.set(chats);
+                self.chats.update(|known| {
+                    for old in known.drain(..) {
+                        match chats.iter_mut().find(|chat| chat.chat_id == old.chat_id) {
+                            Some(chat) => *chat = renewed(&old, chat.clone()),
+                            // It came meanwhile.
+                            None if !before.contains(&old.chat_id) => chats.push(old),
+                            None => {}
+                        }
+                    }
+                    sort(&mut chats);
+                    *known = chats;
+                });
                 self.group_round.update(|count| *count += 1);
                 return Ok(());
             }
@@ -105,18 +132,7 @@ impl Store {
         }
         self.chats.update(|chats| {
             match chats.iter_mut().find(|known| known.chat_id == chat.chat_id) {
-                // Of one that was left, what came later is not shown any more.
-                Some(known) if chat.left => *known = chat,
-                // An answer that was overtaken by live frames must not take them back.
-                Some(known) if known.last_number > chat.last_number => {
-                    let (last, last_number, unread) = (known.last.take(), known.last_number, known.unread);
-                    *known = Chat { last, last_number, unread, ..chat };
-                }
-                Some(known) => {
-                    let read_number = known.read_number.max(chat.read_number);
-                    let unread = if read_number >= chat.last_number { 0 } else { chat.unread };
-                    *known = Chat { read_number, unread, ..chat };
-                }
+                Some(known) => *known = renewed(known, chat),
                 None => chats.push(chat),
             }
             sort(chats);
@@ -155,9 +171,14 @@ impl Store {
         let known = self.peek_chat(message.chat_id, |_| ()).is_some();
         if !known {
             let id = message.chat_id;
-            spawn_local(async move {
-                let _ = self.refresh_chat(id).await;
-            });
+            // Many of its messages may come before the answer.
+            if !self.asked_chats.with_value(|asked| asked.contains(&id)) {
+                self.asked_chats.update_value(|asked| asked.push(id));
+                spawn_local(async move {
+                    let _ = self.refresh_chat(id).await;
+                    self.asked_chats.update_value(|asked| asked.retain(|it| *it != id));
+                });
+            }
             return true;
         }
         let mut fresh = false;

@@ -1,15 +1,15 @@
 //! One chat's messages as they are held for the screen: a window of at most [`ROWS`] consecutive messages, and
 //! behind its newest end the own messages that are not sent yet.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::ids::{ChatId, MessageId};
+use domain::ids::{ChatId, MessageId, PersonId};
 use domain::views::{Author, Line, Message, Messages, ReplyTo};
 use leptos::prelude::*;
 
 use super::Phase;
-use crate::api::{Failure, PAGE};
+use crate::api::{Answer, Failure, PAGE};
 
 /// The most messages and lines that are on the page at once.
 pub const ROWS: usize = 400;
@@ -44,13 +44,21 @@ impl From<Message> for Item {
 /// A row on the screen. It stays the same row when its message goes from pending to sent.
 #[derive(Clone)]
 pub struct Entry {
+    /// Its own only among its author's: whoever writes a message chooses its id.
     pub id: MessageId,
+    pub author: PersonId,
     pub item: ArcRwSignal<Item>,
 }
 
 impl Entry {
-    pub fn new(id: MessageId, item: Item) -> Self {
-        Self { id, item: ArcRwSignal::new(item) }
+    pub fn new(item: Item) -> Self {
+        let Message { message_id: id, author: Author { user_id: author, .. }, .. } = item.message;
+        Self { id, author, item: ArcRwSignal::new(item) }
+    }
+
+    /// Whether `message` is the one in this row.
+    pub fn holds(&self, message: &Message) -> bool {
+        self.id == message.message_id && self.author == message.author.user_id
     }
 
     pub fn number(&self) -> Option<u64> {
@@ -88,9 +96,9 @@ impl Entry {
     }
 }
 
-/// What an answer quotes of a message; nothing of one that was deleted.
+/// What an answer quotes of a message; nothing of one that was deleted, or is by somebody whom one has blocked.
 pub fn excerpt(message: &Message) -> Option<String> {
-    if message.deleted.is_some() {
+    if message.deleted.is_some() || message.collapsed {
         return None;
     }
     let line = message.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -131,8 +139,9 @@ impl Window {
     }
 
     pub fn entry(&self, number: u64) -> Option<&Entry> {
-        let index = number.checked_sub(self.first()?)?;
-        self.entries.get(usize::try_from(index).ok()?).filter(|entry| entry.number() == Some(number))
+        // Whoever was away for a while reads nothing of it, so numbers may be missing.
+        let index = self.entries.binary_search_by_key(&Some(number), Entry::number).ok()?;
+        self.entries.get(index)
     }
 
     /// The lines that stand before the message at `index`, or after the last one.
@@ -152,12 +161,12 @@ impl Window {
     /// Shows `page` in place of what was shown; messages that were there keep their rows.
     pub fn replace(&mut self, page: Messages, older: bool, newer: bool) {
         let known = std::mem::take(&mut self.entries);
-        let row = |message: Message| match known.iter().find(|entry| entry.id == message.message_id) {
+        let row = |message: Message| match known.iter().find(|entry| entry.holds(&message)) {
             Some(entry) => {
                 entry.settle(message);
                 entry.clone()
             }
-            None => Entry::new(message.message_id, message.into()),
+            None => Entry::new(message.into()),
         };
         *self = Self { entries: page.items.into_iter().map(row).collect(), lines: Vec::new(), older, newer };
         self.take_lines(page.lines);
@@ -168,7 +177,7 @@ impl Window {
         self.older = page.items.len() == PAGE && page.items.first().is_some_and(|message| message.number > 1);
         let first = self.first().unwrap_or(u64::MAX);
         let fresh = page.items.into_iter().filter(|message| message.number < first);
-        self.entries.splice(0..0, fresh.map(|message| Entry::new(message.message_id, message.into())));
+        self.entries.splice(0..0, fresh.map(|message| Entry::new(message.into())));
         self.take_lines(page.lines);
         while let Some(excess) = self.excess() {
             self.entries.truncate(self.entries.len() - excess);
@@ -182,7 +191,7 @@ impl Window {
         self.newer = page.items.len() == PAGE;
         let last = self.last().unwrap_or(0);
         let fresh = page.items.into_iter().filter(|message| message.number > last);
-        self.entries.extend(fresh.map(|message| Entry::new(message.message_id, message.into())));
+        self.entries.extend(fresh.map(|message| Entry::new(message.into())));
         self.take_lines(page.lines);
         self.trim_older();
     }
@@ -199,7 +208,7 @@ impl Window {
 
     /// A message that has just arrived; `row` is the one that it was pending in.
     pub fn receive(&mut self, message: Message, row: Option<Entry>) -> Fit {
-        if let Some(entry) = self.entries.iter().find(|entry| entry.id == message.message_id) {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.holds(&message)) {
             entry.settle(message);
             return Fit::Known;
         }
@@ -210,13 +219,12 @@ impl Window {
         if message.number != expected {
             return if message.number < expected { Fit::Known } else { Fit::Gap };
         }
-        let id = message.message_id;
         let entry = match row {
             Some(entry) => {
                 entry.settle(message);
                 entry
             }
-            None => Entry::new(id, message.into()),
+            None => Entry::new(message.into()),
         };
         self.entries.push(entry);
         self.trim_older();
@@ -290,8 +298,8 @@ pub struct Conversation {
     pub divider: ArcRwSignal<Option<u64>>,
     /// The message that the next one answers.
     pub reply: ArcRwSignal<Option<ReplyTo>>,
-    /// The number of the message that is being edited.
-    pub editing: ArcRwSignal<Option<u64>>,
+    /// The message that is being edited: its number, and how it reads so far.
+    pub editing: ArcRwSignal<Option<(u64, String)>>,
     /// The number of a message that is to be brought into view.
     pub jump: ArcRwSignal<Option<u64>>,
     /// Who can be mentioned, once somebody asked.
@@ -299,9 +307,36 @@ pub struct Conversation {
     pub(super) names_asked: Arc<AtomicBool>,
     /// Pixels above what is in view, or was when it was left; absent at the bottom.
     pub scroll: ArcRwSignal<Option<f64>>,
-    /// What it shows may be old: a gap in the live frames.
-    pub stale: Arc<AtomicBool>,
+    /// How often there was reason to think that what it shows is old.
+    doubts: Arc<AtomicU64>,
+    /// How many of these it was asked for after.
+    settled: Arc<AtomicU64>,
     pub(super) sending: Arc<AtomicBool>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What is told live while pages are on their way, each of which may have been read before it.
+#[derive(Default)]
+struct Heard {
+    pages: usize,
+    messages: Vec<Message>,
+}
+
+impl Heard {
+    /// Has a page say what was told since it was asked for, from the message at `since` on.
+    fn tell(&self, since: usize, page: &mut Messages) {
+        for heard in &self.messages[since..] {
+            let (number, touched) = (heard.number, heard.deleted.is_some() || heard.edited_at.is_some());
+            for message in &mut page.items {
+                if message.number == number {
+                    *message = heard.clone();
+                }
+                if let Some(reply) = message.reply_to.as_mut().filter(|it| touched && it.number == number) {
+                    reply.excerpt = excerpt(heard);
+                }
+            }
+        }
+    }
 }
 
 impl Conversation {
@@ -319,9 +354,34 @@ impl Conversation {
             names: ArcRwSignal::default(),
             names_asked: Arc::new(AtomicBool::new(false)),
             scroll: ArcRwSignal::new(None),
-            stale: Arc::new(AtomicBool::new(true)),
+            doubts: Arc::new(AtomicU64::new(1)),
+            settled: Arc::default(),
             sending: Arc::new(AtomicBool::new(false)),
+            heard: Arc::default(),
         }
+    }
+
+    /// What it shows may be old: there was a gap in the live frames, or somebody was blocked.
+    pub fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Relaxed)
+    }
+
+    /// All of it was asked for when there were so many doubts.
+    pub fn trust(&self, doubts: u64) {
+        self.settled.fetch_max(doubts, Ordering::Relaxed);
+    }
+
+    pub fn is_doubted(&self) -> bool {
+        self.settled.load(Ordering::Relaxed) < self.doubts()
+    }
+
+    /// Begins to edit the message with this number.
+    pub fn edit(&self, number: u64) {
+        self.editing.set(self.message(number).map(|message| (number, message.text)));
     }
 
     /// Shows lines from a live frame.
@@ -351,25 +411,56 @@ impl Conversation {
 
     /// Changes a message that is shown, before the server tells of it or as it has.
     pub fn change(&self, number: u64, change: impl FnOnce(&mut Message)) {
-        let row = self.window.with_untracked(|window| window.entry(number).cloned());
-        if let Some(row) = row {
+        if let Some(row) = self.row(number) {
             row.item.update(|item| change(&mut item.message));
             self.requote(&row.item.get_untracked().message);
         }
     }
 
+    /// The row of a message that is shown.
+    pub fn row(&self, number: u64) -> Option<Entry> {
+        self.window.with_untracked(|window| window.entry(number).cloned())
+    }
+
     /// A message that is shown, as it stands.
     pub fn message(&self, number: u64) -> Option<Message> {
-        self.window.with_untracked(|window| {
-            window.entry(number).map(|entry| entry.item.with_untracked(|item| item.message.clone()))
-        })
+        self.row(number).map(|row| row.item.get_untracked().message)
+    }
+
+    /// The row of a message that is not sent.
+    pub(super) fn unsent(&self, id: MessageId) -> Option<Entry> {
+        self.outbox.with_untracked(|rows| rows.iter().find(|row| row.id == id).cloned())
+    }
+
+    /// Awaits a page of this conversation, brought up to what is told live meanwhile.
+    pub(super) async fn awaiting(&self, page: impl Future<Output = Answer<Messages>>) -> Answer<Messages> {
+        let heard = || self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = {
+            let mut heard = heard();
+            heard.pages += 1;
+            heard.messages.len()
+        };
+        let mut page = page.await;
+        let mut heard = heard();
+        if let Ok(page) = &mut page {
+            heard.tell(since, page);
+        }
+        heard.pages -= 1;
+        if heard.pages == 0 {
+            heard.messages.clear();
+        }
+        page
     }
 
     /// Takes a message into the window, out of the outbox if it was pending there.
     pub fn receive(&self, message: Message) -> Fit {
-        let id = message.message_id;
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.pages > 0 {
+            heard.messages.push(message.clone());
+        }
+        drop(heard);
         self.requote(&message);
-        let row = self.outbox.with_untracked(|rows| rows.iter().find(|row| row.id == id).cloned());
+        let row = self.outbox.with_untracked(|rows| rows.iter().find(|row| row.holds(&message)).cloned());
         let scrolled = self.scroll.with_untracked(Option::is_some);
         let fit = if self.phase.get_untracked() == Phase::Ready {
             let take = |window: &mut Window| {
@@ -381,8 +472,8 @@ impl Conversation {
         } else {
             Fit::Away
         };
-        if row.is_some() {
-            self.outbox.update(|rows| rows.retain(|row| row.id != id));
+        if let Some(sent) = row {
+            self.outbox.update(|rows| rows.retain(|row| row.id != sent.id));
         }
         fit
     }

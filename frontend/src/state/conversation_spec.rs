@@ -93,7 +93,7 @@ fn a_pending_message_keeps_its_row_when_it_is_sent() {
     let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
     conversation.phase.set(Phase::Ready);
     let pending = Item { delivery: Delivery::Pending, message: message(1) };
-    let row = Entry::new(message(1).message_id, pending);
+    let row = Entry::new(pending);
     conversation.outbox.set(vec![row.clone()]);
     assert_eq!(conversation.receive(message(1)), Fit::Added);
     assert_eq!(conversation.receive(message(1)), Fit::Known, "the answer after the frame changes nothing");
@@ -154,4 +154,72 @@ fn what_was_deleted_is_quoted_nowhere_any_more() {
     assert_eq!(conversation.receive(gone), Fit::Known);
     assert_eq!(quoted(), None);
     assert_eq!(conversation.reply.get_untracked().and_then(|reply| reply.excerpt), None);
+}
+
+#[test]
+fn another_author_s_message_of_the_same_id_is_another_message() {
+    let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
+    conversation.phase.set(Phase::Ready);
+    conversation.receive(message(1));
+    let mut stranger = Message { message_id: message(1).message_id, ..message(2) };
+    stranger.author.user_id = PersonId(Uuid::from_u128(8));
+    assert_eq!(conversation.receive(stranger.clone()), Fit::Added);
+    assert_eq!(conversation.message(1), Some(message(1)));
+    // Nor does it take an unsent one's place.
+    let unsent = Message { message_id: MessageId(Uuid::from_u128(3)), ..message(0) };
+    conversation.outbox.set(vec![Entry::new(Item { delivery: Delivery::Pending, message: unsent.clone() })]);
+    conversation.receive(Message { message_id: unsent.message_id, ..message_of(&stranger, 3) });
+    assert_eq!(conversation.outbox.with_untracked(Vec::len), 1);
+    let items = vec![message(1), stranger];
+    let page = Messages { items, lines: Vec::new(), next: None, prev: None, position: 0 };
+    conversation.window.update(|window| window.replace(page, false, false));
+    assert_eq!(conversation.message(1), Some(message(1)));
+}
+
+fn message_of(other: &Message, number: u64) -> Message {
+    Message { author: other.author.clone(), ..message(number) }
+}
+
+#[test]
+fn what_a_blocked_person_edits_is_quoted_nowhere() {
+    let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
+    conversation.phase.set(Phase::Ready);
+    let hidden = Message { collapsed: true, ..message(1) };
+    conversation.receive(hidden.clone());
+    let reply = ReplyTo { number: 1, author: hidden.author.clone(), excerpt: None };
+    conversation.receive(Message { reply_to: Some(reply), ..message(2) });
+    conversation.receive(Message { edited_at: Some(Timestamp(1)), ..hidden });
+    assert_eq!(conversation.message(2).and_then(|message| message.reply_to?.excerpt), None);
+}
+
+#[test]
+fn a_page_says_what_was_told_while_it_was_on_its_way() {
+    let conversation = Conversation::new(ChatId(Uuid::from_u128(1)));
+    let gone = Message { text: String::new(), deleted: Some(Deleted::Author), ..message(1) };
+    let reply = ReplyTo { number: 1, author: gone.author.clone(), excerpt: Some("message 1".to_owned()) };
+    let mut before = page(1, 3);
+    before.items[1].reply_to = Some(reply);
+    let arrives = async {
+        conversation.receive(gone.clone());
+        Ok(before.clone())
+    };
+    let page = futures::executor::block_on(conversation.awaiting(arrives)).expect("it arrives");
+    assert_eq!((&page.items[0], &page.items[2]), (&gone, &message(3)));
+    assert_eq!(page.items[1].reply_to.as_ref().and_then(|reply| reply.excerpt.as_ref()), None);
+    // What was told before a page was asked for is in it.
+    let later = futures::executor::block_on(conversation.awaiting(async { Ok(before.clone()) }));
+    assert_eq!(later.expect("it arrives").items[0], message(1));
+}
+
+#[test]
+fn what_was_said_while_one_was_away_is_a_hole_and_no_end() {
+    let mut window = Window::default();
+    let items = [1, 2, 3, 7, 8].map(message).to_vec();
+    let of = |items| Messages { items, lines: Vec::new(), next: None, prev: None, position: 0 };
+    window.replace(of(items), false, false);
+    assert_eq!(window.entry(7).and_then(Entry::number), Some(7));
+    assert!([0, 4, 6, 9].iter().all(|number| window.entry(*number).is_none()));
+    let gone = Message { text: String::new(), deleted: Some(Deleted::Author), ..message(8) };
+    window.renew(of(vec![gone.clone()]));
+    assert_eq!(window.entry(8).map(|entry| entry.item.get_untracked().message), Some(gone));
 }

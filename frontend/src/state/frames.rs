@@ -2,17 +2,20 @@
 
 use domain::ids::ChatId;
 use domain::live::{Ids, What};
-use domain::views::{Chat, Line, LineKind, Message, Person};
+use domain::views::{Chat, ChatKind, Line, LineKind, Message, Person};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::Store;
 use super::conversation::Fit;
-use crate::api::saw_position;
+use crate::api::{AGAIN, Failure, persist, saw_position};
 use crate::browser::is_attended;
 use crate::gist::gist;
 use crate::i18n::t_with;
 use crate::route::Route;
+
+/// How often the lists are asked for again after a gap.
+const TRIES: u32 = 10;
 
 impl Store {
     /// Takes in one change; `item` is JSON of what `what` says.
@@ -58,16 +61,17 @@ impl Store {
     pub async fn refetch(self) {
         self.doubt_conversations();
         self.sessions_changed.update(|count| *count += 1);
-        let lists = futures::future::join3(self.load_chats(), self.load_people(), self.reload_me());
-        let _ = lists.await;
-        if let Route::Chats(Some(open)) = self.router.peek()
-            && let Some(conversation) = self.known_conversation(open)
-        {
-            self.visit(&conversation).await;
-        }
+        let pause = |it: &Failure| (*it != Failure::Ended).then(|| it.pause().unwrap_or(AGAIN));
+        let lists = async || {
+            let lists = futures::future::join3(self.load_chats(), self.load_people(), self.reload_me());
+            let (chats, people, ()) = lists.await;
+            chats.and(people)
+        };
+        let _ = persist(TRIES, pause, lists).await;
+        self.revisit().await;
     }
 
-    fn refetch_chat(self, id: Option<ChatId>) {
+    pub(super) fn refetch_chat(self, id: Option<ChatId>) {
         if let Some(id) = id {
             spawn_local(async move {
                 let _ = self.refresh_chat(id).await;
@@ -116,7 +120,7 @@ impl Store {
         self.note_touched(&message);
         let Some(conversation) = self.known_conversation(chat_id) else { return };
         let was_unsent =
-            conversation.outbox.with_untracked(|rows| rows.iter().any(|row| row.id == message.message_id));
+            conversation.outbox.with_untracked(|rows| rows.iter().any(|row| row.holds(&message)));
         if conversation.receive(message) == Fit::Gap {
             let conversation = conversation.clone();
             spawn_local(async move {
@@ -142,7 +146,10 @@ impl Store {
         let (Some(chat_id), Some(number)) = (ids.chat_id, ids.number) else { return };
         if ids.user_id != Some(self.my_id) {
             self.with_chat(chat_id, |chat| {
-                chat.peer_read_number = Some(chat.peer_read_number.unwrap_or(0).max(number));
+                // In a group somebody has read, and others have not.
+                if chat.kind == ChatKind::Direct {
+                    chat.peer_read_number = Some(chat.peer_read_number.unwrap_or(0).max(number));
+                }
             });
             return;
         }

@@ -9,10 +9,11 @@ mod passing;
 mod people;
 mod photos;
 mod touch;
+mod uploads;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use domain::ids::{ChatId, PersonId};
+use domain::ids::{ChatId, MessageId, PersonId};
 use domain::views::{Chat, Me, Person};
 use leptos::prelude::*;
 
@@ -20,9 +21,10 @@ pub use chats::{FOREVER, is_muted};
 pub use conversation::{Conversation, Delivery, Entry, Item, Paging, TOGETHER, Window, excerpt};
 pub use outbox::drafts;
 pub use passing::{Presence, Typing};
+pub use uploads::{Stage, Upload};
 
 use crate::api::{Failure, SignedIn};
-use crate::browser::storage;
+use crate::browser::{storage, window};
 use crate::route::Router;
 use crate::wording::failure_text;
 
@@ -74,9 +76,14 @@ pub struct Store {
     /// When credentials were last renewed for photos, in milliseconds.
     photos_renewed: StoredValue<f64>,
     /// Who was asked about because of a sign of life.
-    asked_who: StoredValue<HashSet<PersonId>>,
-    conversations: StoredValue<HashMap<ChatId, Conversation>>,
-    read_marks: StoredValue<HashMap<ChatId, open::ReadMark>>,
+    asked_who: StoredValue<Vec<PersonId>>,
+    /// Chats that were heard of and are being asked for.
+    asked_chats: StoredValue<Vec<ChatId>>,
+    /// Unsent messages that this tab looks after, or did.
+    own_unsent: StoredValue<Vec<MessageId>>,
+    conversations: StoredValue<Vec<Conversation>>,
+    read_marks: StoredValue<Vec<open::ReadMark>>,
+    uploads: StoredValue<uploads::Uploads, LocalStorage>,
 }
 
 impl Store {
@@ -101,9 +108,12 @@ impl Store {
             photos_round: RwSignal::new(0),
             group_round: RwSignal::new(0),
             photos_renewed: StoredValue::new(f64::NEG_INFINITY),
-            asked_who: StoredValue::new(HashSet::new()),
-            conversations: StoredValue::new(HashMap::new()),
-            read_marks: StoredValue::new(HashMap::new()),
+            asked_who: StoredValue::new(Vec::new()),
+            asked_chats: StoredValue::new(Vec::new()),
+            own_unsent: StoredValue::new(Vec::new()),
+            conversations: StoredValue::new(Vec::new()),
+            read_marks: StoredValue::new(Vec::new()),
+            uploads: StoredValue::new_local(uploads::Uploads::default()),
         }
     }
 
@@ -116,6 +126,11 @@ impl Store {
 
     pub async fn reload_me(self) {
         if let Ok(me) = self.api.me().await {
+            if me.user_id != self.my_id {
+                // Somebody else has signed in meanwhile, in another tab.
+                let _ = window().location().reload();
+                return;
+            }
             self.know_myself(&me);
             self.me.set(me);
         }
@@ -123,6 +138,7 @@ impl Store {
 
     /// Removes what this browser keeps of the person: drafts and unsent messages.
     pub fn forget(self) {
+        self.stop_uploads();
         storage::remove_all(&format!("letopis:{}:", self.my_id));
     }
 }

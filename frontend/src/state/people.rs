@@ -29,8 +29,16 @@ impl Store {
     async fn fetch_people(self) -> Answer<()> {
         let circles =
             futures::future::try_join_all(Circle::ALL.map(|circle| self.api.circle(circle))).await?;
-        let people = circles.into_iter().flatten().map(|person| (person.user_id, person));
-        self.people.set(people.collect());
+        let fresh: Vec<Person> = circles.into_iter().flatten().collect();
+        self.people.update(|people| {
+            // Others are on the screen for some other reason.
+            for person in people.values_mut().filter(|it| it.relation != Relation::Oneself) {
+                (person.relation, person.blocked) = (Relation::None, false);
+            }
+            for person in fresh {
+                people.insert(person.user_id, person);
+            }
+        });
         Ok(())
     }
 
@@ -40,7 +48,17 @@ impl Store {
         Memo::new(move |_| self.people.with(|people| people.get(&id).map(faceless)))
     }
 
+    /// Whether `person` was blocked or let go since they were heard of last.
+    fn changes_block(self, person: &Person) -> bool {
+        let was =
+            self.people.with_untracked(|people| people.get(&person.user_id).is_some_and(|it| it.blocked));
+        was != person.blocked && self.people_phase.get_untracked() == Phase::Ready
+    }
+
     pub fn put_person(self, person: Person) {
+        if self.changes_block(&person) {
+            self.blocks_changed();
+        }
         let is_peer =
             |chat: &domain::views::Chat| chat.peer.as_ref().is_some_and(|it| it.user_id == person.user_id);
         if self.chats.with_untracked(|chats| {
@@ -65,6 +83,9 @@ impl Store {
             let changed = fresh.into_iter().filter(|person| people.get(&person.user_id) != Some(person));
             changed.collect::<Vec<_>>()
         });
+        if fresh.iter().any(|person| self.changes_block(person)) {
+            self.blocks_changed();
+        }
         if !fresh.is_empty() {
             self.people
                 .update(|people| people.extend(fresh.into_iter().map(|person| (person.user_id, person))));
@@ -78,7 +99,7 @@ impl Store {
             return;
         }
         self.asked_who.update_value(|asked| {
-            asked.insert(id);
+            asked.push(id);
         });
         spawn_local(async move {
             let _ = self.refresh_person(id).await;

@@ -38,6 +38,8 @@ CREATE TABLE generation.relations (
     relation       text COLLATE "C" NOT NULL,
     blocked        boolean          NOT NULL,
     blocked_me     boolean          NOT NULL,
+    parted         boolean          NOT NULL,
+    parted_me      boolean          NOT NULL,
     -- The last change that `person` may notice.
     shown_position bigint           NOT NULL,
     position       bigint           NOT NULL,

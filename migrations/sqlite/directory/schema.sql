@@ -37,6 +37,8 @@ CREATE TABLE relations (
     relation       TEXT NOT NULL,
     blocked        INTEGER NOT NULL,
     blocked_me     INTEGER NOT NULL,
+    parted         INTEGER NOT NULL,
+    parted_me      INTEGER NOT NULL,
     -- The last change that `person` may notice.
     shown_position INTEGER NOT NULL,
     position       INTEGER NOT NULL,

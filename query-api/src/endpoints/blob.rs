@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chronicle::keys::OpenError;
+use domain::chat::first_author;
 use domain::ids::{BlobId, PersonId};
 use domain::problem::Kind;
 use domain::views::AttachmentKind;
@@ -110,7 +111,7 @@ async fn owner(state: &QueryState, asker: PersonId, blob_id: BlobId) -> Result<O
     let message = timeline.message(chat_id, number).await.map_err(of_store)?;
     let message = message.filter(|message| message.touch.deleted.is_none()).ok_or(Kind::NotFound)?;
     let carried = message.attachments.iter().find(|it| it.blob == blob_id).ok_or(Kind::NotFound)?;
-    Ok(Owner::Carried(message.forwarded_from.unwrap_or(message.author), carried.kind))
+    Ok(Owner::Carried(first_author(message.author, message.forwarded_from), carried.kind))
 }
 
 /// What lies under `name`; `None` if nothing does.

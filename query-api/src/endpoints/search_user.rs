@@ -31,7 +31,7 @@ struct Key {
     name: String,
 }
 
-/// People by id, nickname or name; nobody who has blocked the signed-in person, and not oneself. Whoever
+/// People by id, nickname or name; nobody who has unfriended or blocked the signed-in person, and not oneself. Whoever
 /// is not discoverable is found by the exact nickname alone.
 #[utoipa::path(
     get,
@@ -67,7 +67,7 @@ pub async fn search_user(
         .filter_map(|found| people.user(found.user_id))
         .filter(|user| user.user_id != caller.person)
         .filter(|user| matches!(user.state, PersonState::Active | PersonState::Imported))
-        .filter(|user| !people.relation(user.user_id).blocked_me)
+        .filter(|user| !people.relation(user.user_id).parted_me)
         .filter(|user| user.settings.discoverable || fold(&user.nickname) == folded)
         .map(|user| Candidate {
             user_id: user.user_id,

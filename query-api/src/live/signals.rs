@@ -18,8 +18,10 @@ use crate::refusal::{Refusal, of_store};
 use crate::state::QueryState;
 use crate::views::{People, can_send};
 
-/// People who are told of one sign.
+/// People who are told of one sign: of a chat, and beside one's friends.
 const MOST: usize = 500;
+/// Friends who are told that one is here, about; the first ones by name.
+const MOST_FRIENDS: usize = 2_000;
 /// Of one chat there is at most one sign of writing in so long.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Chats that somebody writes in at a time.
@@ -76,25 +78,42 @@ impl Signs {
 /// Friends, and those in common chats if everyone may know.
 async fn near(state: &QueryState, person: PersonId) -> Result<Vec<PersonId>, Refusal> {
     let directory = state.stores.directory.serving();
-    let query = LinkedQuery { state: LinkState::Accepted, after: None, before: None, limit: MOST };
-    let friends = directory.linked(person, query).await.map_err(of_store)?;
-    let mut near: BTreeSet<PersonId> = friends.into_iter().map(|friend| friend.user.user_id).collect();
+    let mut near = friends_of(state, person).await?;
+    let mut others = BTreeSet::new();
     let me = directory.persons(&[person]).await.map_err(of_store)?;
     if me.first().is_some_and(|me| me.settings.presence == Audience::Everyone) {
         let timeline = state.stores.timeline.serving();
         for row in timeline.chats_of(person).await.map_err(of_store)? {
-            if near.len() >= MOST {
+            if others.len() >= MOST {
                 break;
             }
-            near.extend(row.peer.map(|peer| peer.person));
+            others.extend(row.peer.map(|peer| peer.person).filter(|person| !near.contains(person)));
             if row.chat.kind == ChatKind::Group && !row.me.left && !row.chat.dissolved {
                 let members = timeline.members(row.chat.chat_id).await.map_err(of_store)?;
-                near.extend(members.into_iter().filter(|member| !member.left).map(|member| member.person));
+                let members = members.into_iter().filter(|member| !member.left).map(|member| member.person);
+                others.extend(members.filter(|person| !near.contains(person)));
             }
         }
     }
+    near.extend(others.into_iter().take(MOST));
     near.remove(&person);
-    Ok(near.into_iter().take(MOST).collect())
+    Ok(near.into_iter().collect())
+}
+
+async fn friends_of(state: &QueryState, person: PersonId) -> Result<BTreeSet<PersonId>, Refusal> {
+    let directory = state.stores.directory.serving();
+    let (mut friends, mut after) = (BTreeSet::new(), None);
+    while friends.len() < MOST_FRIENDS {
+        let query =
+            LinkedQuery { state: LinkState::Accepted, after: after.take(), before: None, limit: MOST };
+        let page = directory.linked(person, query).await.map_err(of_store)?;
+        friends.extend(page.iter().map(|friend| friend.user.user_id));
+        match page.last() {
+            Some(last) if page.len() == MOST => after = Some((last.user.sort_key.clone(), last.user.user_id)),
+            _ => break,
+        }
+    }
+    Ok(friends)
 }
 
 /// The frame for a signal, if `reader` may hear of it.

@@ -103,13 +103,13 @@ pub fn linked(asker: PersonId, linked: &Linked) -> Person {
     person_of(asker, &linked.user, Some(&linked.relation))
 }
 
-/// Whether `owner` lets `asker` see what is for `audience`. Those whose link with its owner has ended
-/// never do: whoever was blocked is answered as a former friend is.
+/// Whether `owner` lets `asker` see what is for `audience`. Those who have parted never do, whichever of them
+/// did, until they are friends again: whoever was blocked is answered as a former friend is.
 fn is_among(asker: PersonId, owner: PersonId, relation: Option<&RelationRow>, audience: Audience) -> bool {
     match relation {
         _ if owner == asker => true,
         None => audience == Audience::Everyone,
-        Some(it) if it.relation == Relation::None || it.blocked || it.blocked_me => false,
+        Some(it) if it.parted || it.parted_me => false,
         Some(it) => audience == Audience::Everyone || it.relation == Relation::Friends,
     }
 }

@@ -84,6 +84,8 @@ async fn of_a_group_that_was_left_nothing_is_told_that_came_later() {
     let shown = ["title", "left", "can_send", "last_number", "unread", "member_count"];
     assert_eq!(json!(shown.map(|name| &before[name])), json!(["Choir", true, false, 2, 2, 0]));
     assert_eq!(before["last"]["number"], 2);
+    let other = world.chat(101, ann, bob).await;
+    world.sent(other, ann, 1, "come back", None).await;
     world.renamed(group, ann, "Conspiracy", 2).await;
     world.says(group, ann, 3..=5).await;
     world.dissolved(group, ann, 5).await;
@@ -92,6 +94,9 @@ async fn of_a_group_that_was_left_nothing_is_told_that_came_later() {
         chat
     };
     assert_eq!(after(world.get(bob, &path).await), after(before));
+    let order = async |who| world.each(who, "/chats", "chat_id").await;
+    assert_eq!(order(bob).await, [json!(other), json!(group)], "nor by its place in the list");
+    assert_eq!(order(ann).await, [json!(group), json!(other)]);
     let of_ann = world.get(ann, &path).await;
     assert_eq!((&of_ann["title"], &of_ann["dissolved"]), (&json!("Conspiracy"), &json!(true)));
     assert_eq!((&of_ann["can_send"], &of_ann["member_count"]), (&json!(false), &json!(1)));
@@ -244,15 +249,11 @@ async fn members_of_a_common_group_write_to_each_other() {
     assert_eq!((can_send(ann).await, can_send(bob).await), (json!(true), json!(true)));
     world.blocks(ann, bob).await;
     assert_eq!((can_send(ann).await, can_send(bob).await), (json!(false), json!(false)));
-    world.linked(ann, bob, none(), none()).await;
+    world.unfriends(ann, bob).await;
     world.parted(group, None, bob, 0, &[]).await;
     assert_eq!((can_send(ann).await, can_send(bob).await), (json!(false), json!(false)));
     let other = world.group(101, cy, &[ann, bob], "Band", History::Joining).await;
     assert_eq!(can_send(bob).await, json!(true));
     world.dissolved(other, cy, 0).await;
     assert_eq!(can_send(bob).await, json!(false), "one that goes on");
-}
-
-fn none() -> stores::directory::Seen {
-    stores::directory::Seen { relation: domain::views::Relation::None, blocked: false }
 }

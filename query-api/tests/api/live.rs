@@ -66,7 +66,7 @@ impl Socket {
     pub async fn frame(&mut self) -> Value {
         loop {
             let message =
-                tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.expect("in time");
+                tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.expect("in time");
             match message {
                 Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("JSON"),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -418,7 +418,7 @@ async fn shutting_down_says_bye_and_waits_for_the_sockets() {
     assert_eq!(socket.reason().await, "shutdown");
     drop(socket);
     let closed = served.world.state.sockets_closed();
-    tokio::time::timeout(Duration::from_secs(5), closed).await.expect("all closed");
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("all closed");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ async fn a_person_is_seen_with_ones_own_relation() {
     let relation = async |who, of| world.get(who, &format!("/users/{of}")).await["relation"].clone();
     assert_eq!(relation(ann, bob).await, "none");
     assert_eq!(relation(ann, ann).await, "self");
-    let seen = |relation| Seen { relation, blocked: false };
+    let seen = |relation| Seen { relation, blocked: false, parted: false };
     world.linked(ann, bob, seen(Relation::Outgoing), seen(Relation::Incoming)).await;
     assert_eq!((relation(ann, bob).await, relation(bob, ann).await), (json!("outgoing"), json!("incoming")));
     let unknown = format!("/users/{}", person(9));
@@ -55,13 +55,13 @@ async fn who_is_blocked_sees_what_a_former_friend_sees() {
         world.registered(2, "bob", "Bob").await,
         world.registered(3, "cy", "Cy").await,
     );
+    world.writes_about(ann, "I sing").await;
     // Cy was ann's friend and is no more; bob was, and ann has blocked him.
-    let none = Seen { relation: Relation::None, blocked: false };
     for (friend, number) in [(bob, 100), (cy, 101)] {
         world.friends(ann, friend).await;
         world.chat(number, ann, friend).await;
     }
-    world.linked(ann, cy, none, none).await;
+    world.unfriends(ann, cy).await;
     world.blocks(ann, bob).await;
     let mut of_bob = world.get(bob, &format!("/users/{ann}")).await;
     let mut of_cy = world.get(cy, &format!("/users/{ann}")).await;
@@ -80,6 +80,21 @@ async fn who_is_blocked_sees_what_a_former_friend_sees() {
     assert_eq!(of_bob, of_cy);
     assert_eq!(of_bob["can_send"], false);
     assert_eq!(of_bob.get("peer_read_number"), None);
+    // Neither finds her, nor does asking again show more of her to one of them.
+    for who in [bob, cy] {
+        assert!(world.each(who, "/users?q=ann", "user_id").await.is_empty());
+        assert!(world.each(who, &format!("/users?q={ann}"), "user_id").await.is_empty());
+    }
+    assert_eq!(world.each(ann, "/users?q=cy", "user_id").await, [json!(cy)], "she finds whom she unfriended");
+    let asks = Seen { relation: Relation::Outgoing, blocked: false, parted: false };
+    world.linked(cy, ann, asks, Seen { relation: Relation::Incoming, parted: true, ..asks }).await;
+    let unseen = Seen { relation: Relation::None, blocked: true, parted: true };
+    world.linked(bob, ann, asks, unseen).await;
+    for who in [bob, cy] {
+        let of_ann = world.get(who, &format!("/users/{ann}")).await;
+        assert_eq!((&of_ann["relation"], of_ann.get("about")), (&json!("outgoing"), None));
+        assert!(world.each(who, "/users?q=ann", "user_id").await.is_empty());
+    }
     // The blocker sees the block.
     assert_eq!(world.get(ann, &format!("/users/{bob}")).await["blocked"], true);
     assert_eq!(world.each(ann, "/friends?state=blocked", "user_id").await, [json!(bob)]);
@@ -118,7 +133,7 @@ async fn friends_are_paged_by_name_both_ways() {
 async fn requests_lie_in_their_own_lists() {
     let world = World::new().await;
     let (ann, bob) = (world.registered(1, "ann", "Ann").await, world.registered(2, "bob", "Bob").await);
-    let seen = |relation| Seen { relation, blocked: false };
+    let seen = |relation| Seen { relation, blocked: false, parted: false };
     world.linked(ann, bob, seen(Relation::Outgoing), seen(Relation::Incoming)).await;
     assert_eq!(world.each(ann, "/friends?state=outgoing", "user_id").await, [json!(bob)]);
     assert_eq!(world.each(bob, "/friends?state=incoming", "user_id").await, [json!(ann)]);

@@ -3,10 +3,9 @@
 use chronicle::keys::subject_of;
 use domain::ids::{PersonId, PhotoId};
 use domain::user::Photo;
-use domain::views::Relation;
 use serde_json::{Value, json};
 use stores::blobs::{BlobName, blob_id};
-use stores::directory::{Change, Seen};
+use stores::directory::Change;
 use uuid::Uuid;
 
 use crate::world::{World, person};
@@ -38,11 +37,10 @@ async fn a_photo_is_seen_by_oneself_friends_and_strangers_and_not_once_a_link_ha
     let photo = with_photo(&world, ann, 77).await;
     world.friends(ann, bob).await;
     // Cy was a friend, dan is blocked, eve is a stranger.
-    let none = Seen { relation: Relation::None, blocked: false };
     for other in [cy, dan] {
         world.friends(ann, other).await;
     }
-    world.linked(ann, cy, none, none).await;
+    world.unfriends(ann, cy).await;
     world.blocks(ann, dan).await;
     let id = photo.photo_id.to_string();
     for (who, sees) in [(ann, true), (bob, true), (eve, true), (cy, false), (dan, false)] {

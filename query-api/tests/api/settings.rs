@@ -30,7 +30,7 @@ async fn photo_and_about_are_for_whom_one_lets_see_them() {
     world.directory(changes, position).await;
     // Bob is a friend, cy has asked, dan was a friend and is blocked, eve is a stranger.
     world.friends(ann, bob).await;
-    let seen = |relation| Seen { relation, blocked: false };
+    let seen = |relation| Seen { relation, blocked: false, parted: false };
     world.linked(ann, cy, seen(Relation::Incoming), seen(Relation::Outgoing)).await;
     world.friends(ann, dan).await;
     world.blocks(ann, dan).await;

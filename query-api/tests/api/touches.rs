@@ -55,10 +55,13 @@ async fn of_a_deleted_message_nothing_is_left_but_its_place() {
     world.deleted(chat, 2, Deleted::Author).await;
     world.deleted(chat, 3, Deleted::Moderator).await;
     world.sent(chat, bob, 4, "again", Some(2)).await;
+    world.sent(chat, ann, 5, "and what was taken away?", Some(3)).await;
     let path = format!("/chats/{chat}/messages");
     for who in [ann, bob] {
         let page = world.get(who, &path).await;
-        assert!(!page.to_string().contains("canary"), "{page}");
+        for gone in ["canary", "an answer"] {
+            assert!(!page.to_string().contains(gone), "{page}");
+        }
         let [deleted, removed, answer] = [1, 2, 3].map(|index| &page["items"][index]);
         assert_eq!((&deleted["deleted"], &removed["deleted"]), (&json!("author"), &json!("moderator")));
         assert_eq!((&deleted["text"], &deleted["number"]), (&json!(""), &json!(2)));
@@ -66,13 +69,15 @@ async fn of_a_deleted_message_nothing_is_left_but_its_place() {
         for field in ["edited_at", "reactions", "attachments", "reply_to", "forwarded_from"] {
             assert_eq!(deleted.get(field), None, "{field}");
         }
-        let reply = &answer["reply_to"];
-        assert_eq!((&reply["number"], reply.get("excerpt")), (&json!(2), None));
+        for (answer, number) in [(answer, 2), (&page["items"][4], 3)] {
+            let reply = &answer["reply_to"];
+            assert_eq!((&reply["number"], reply.get("excerpt")), (&json!(number), None));
+        }
         assert_eq!(world.get(who, &format!("{path}/2/versions")).await["items"], json!([]));
     }
-    world.deleted(chat, 4, Deleted::Author).await;
+    world.deleted(chat, 5, Deleted::Author).await;
     let last = world.get(ann, "/chats").await["items"][0]["last"].clone();
-    assert_eq!((&last["number"], &last["deleted"], &last["text"]), (&json!(4), &json!("author"), &json!("")));
+    assert_eq!((&last["number"], &last["deleted"], &last["text"]), (&json!(5), &json!("author"), &json!("")));
 }
 
 #[tokio::test]

@@ -258,13 +258,25 @@ impl World {
     }
 
     pub async fn friends(&self, a: PersonId, b: PersonId) -> u64 {
-        let friends = Seen { relation: Relation::Friends, blocked: false };
+        let friends = Seen { relation: Relation::Friends, blocked: false, parted: false };
         self.linked(a, b, friends, friends).await
     }
 
+    pub async fn writes_about(&self, user_id: PersonId, about: &str) {
+        let position = self.next();
+        let about = Some(about.to_owned());
+        let edited = directory::Change::UserEdited { user_id, nickname: None, name: None, about, position };
+        self.directory(vec![edited], position).await;
+    }
+
+    pub async fn unfriends(&self, who: PersonId, whom: PersonId) -> u64 {
+        let none = Seen { relation: Relation::None, blocked: false, parted: false };
+        self.linked(who, whom, Seen { parted: true, ..none }, none).await
+    }
+
     pub async fn blocks(&self, who: PersonId, whom: PersonId) -> u64 {
-        let none = Seen { relation: Relation::None, blocked: false };
-        self.linked(who, whom, Seen { blocked: true, ..none }, none).await
+        let none = Seen { relation: Relation::None, blocked: false, parted: false };
+        self.linked(who, whom, Seen { blocked: true, parted: true, ..none }, none).await
     }
 
     /// A direct chat of two friends.

@@ -27,7 +27,7 @@ pub use files::FileBlobs;
 pub(crate) use inspect::inspect;
 pub use picture::{
     LARGEST_PICTURE, MOST_PIXELS, PREVIEW, PictureError, Pictures, SIZES, cleaned, dimensions, fitted,
-    media_type, sized,
+    is_picture, media_type, sized,
 };
 pub use s3::{S3Access, S3Blobs};
 

@@ -179,6 +179,11 @@ pub fn media_type(picture: &[u8]) -> &'static str {
     }
 }
 
+/// Whether these bytes begin as one of the pictures that are taken in.
+pub fn is_picture(bytes: &[u8]) -> bool {
+    format(bytes).is_some()
+}
+
 /// By content.
 fn format(picture: &[u8]) -> Option<ImageFormat> {
     image::guess_format(picture)

@@ -52,6 +52,10 @@ pub struct RelationRow {
     pub blocked: bool,
     /// Whether the other has blocked one. Decides what may be shown; is never shown itself.
     pub blocked_me: bool,
+    /// Whether one has unfriended or blocked the other, and they are not friends since.
+    pub parted: bool,
+    /// Whether the other has. Neither is shown itself, either.
+    pub parted_me: bool,
     /// The last change that one may notice (of `relation` or `blocked`).
     pub shown_position: u64,
 }
@@ -59,7 +63,15 @@ pub struct RelationRow {
 impl RelationRow {
     /// Two people without a history.
     pub fn none(other: PersonId) -> Self {
-        Self { other, relation: Relation::None, blocked: false, blocked_me: false, shown_position: 0 }
+        Self {
+            other,
+            relation: Relation::None,
+            blocked: false,
+            blocked_me: false,
+            parted: false,
+            parted_me: false,
+            shown_position: 0,
+        }
     }
 }
 
@@ -84,6 +96,15 @@ pub struct LinkRow {
 pub struct Seen {
     pub relation: Relation,
     pub blocked: bool,
+    /// As of [`RelationRow`].
+    pub parted: bool,
+}
+
+impl Seen {
+    /// Whether one notices no difference.
+    pub(crate) fn shows_as(&self, other: &Self) -> bool {
+        (self.relation, self.blocked) == (other.relation, other.blocked)
+    }
 }
 
 /// A nickname and what makes two spellings one.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::ids::{BlobId, Pair, PersonId, PhotoId};
 use domain::user::Photo;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use super::{AccountRow, Change, Directory, LinkRow, LinkState, Linked, LinkedQuery, RelationRow, UserRow};
@@ -23,7 +25,7 @@ mod write;
 /// Where a URL names no other.
 pub(crate) const SCHEMA: &str = "letopis_directory";
 const TABLES: Tables = Tables {
-    version: 3,
+    version: 4,
     sql: include_str!("../../../migrations/postgres/directory/schema.sql"),
     indexes: include_str!("../../../migrations/postgres/directory/indexes.sql"),
     names: &["accounts", "users", "links", "relations"],
@@ -74,26 +76,28 @@ struct PostgresDirectory(Rows);
 
 type UserColumns =
     (Uuid, String, String, String, String, String, Option<Uuid>, Option<[u8; 32]>, String, String, i64);
-type RelationColumns = (Uuid, String, bool, bool, i64);
+type RelationColumns = (Uuid, String, bool, bool, bool, bool, i64);
+
 /// Both, one after the other.
-type LinkedColumns = (
-    Uuid,
-    String,
-    String,
-    String,
-    String,
-    String,
-    Option<Uuid>,
-    Option<[u8; 32]>,
-    String,
-    String,
-    i64,
-    Uuid,
-    String,
-    bool,
-    bool,
-    i64,
-);
+struct LinkedColumns {
+    user: UserColumns,
+    relation: RelationColumns,
+}
+
+impl FromRow<'_, PgRow> for LinkedColumns {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let relation = (
+            row.try_get(11)?,
+            row.try_get(12)?,
+            row.try_get(13)?,
+            row.try_get(14)?,
+            row.try_get(15)?,
+            row.try_get(16)?,
+            row.try_get(17)?,
+        );
+        Ok(Self { user: UserColumns::from_row(row)?, relation })
+    }
+}
 
 fn user(columns: UserColumns) -> Result<UserRow> {
     let (user_id, nickname, nickname_key, name, about, sort_key, photo_id, blob, settings, state, position) =
@@ -105,47 +109,21 @@ fn user(columns: UserColumns) -> Result<UserRow> {
 }
 
 fn relation(columns: RelationColumns) -> Result<RelationRow> {
-    let (other, relation, blocked, blocked_me, shown_position) = columns;
+    let (other, relation, blocked, blocked_me, parted, parted_me, shown_position) = columns;
     Ok(RelationRow {
         other: PersonId(other),
         relation: named(relation)?,
         blocked,
         blocked_me,
+        parted,
+        parted_me,
         shown_position: unsigned(shown_position)?,
     })
 }
 
 fn linked(found: Vec<LinkedColumns>) -> Result<Vec<Linked>> {
-    found
-        .into_iter()
-        .map(
-            |(
-                id,
-                nickname,
-                key,
-                name,
-                about,
-                sort_key,
-                photo_id,
-                blob,
-                settings,
-                state,
-                position,
-                other,
-                relation,
-                ours,
-                theirs,
-                shown,
-            )| {
-                Ok(Linked {
-                    user: user((
-                        id, nickname, key, name, about, sort_key, photo_id, blob, settings, state, position,
-                    ))?,
-                    relation: self::relation((other, relation, ours, theirs, shown))?,
-                })
-            },
-        )
-        .collect()
+    let one = |it: LinkedColumns| Ok(Linked { user: user(it.user)?, relation: relation(it.relation)? });
+    found.into_iter().map(one).collect()
 }
 
 fn ids(people: &[PersonId]) -> Vec<Uuid> {

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::sqlite::{Schema, Sqlite, id, name_of, named, read_model};
 
 const SCHEMA: Schema = Schema {
-    version: 3,
+    version: 4,
     sql: include_str!("../../../migrations/sqlite/directory/schema.sql"),
     indexes: include_str!("../../../migrations/sqlite/directory/indexes.sql"),
     tables: &["accounts", "users", "links", "relations"],
@@ -50,13 +50,14 @@ const PUT_LINK: &str = "
         state = excluded.state, position = excluded.position
     WHERE excluded.position >= position";
 const PUT_RELATION: &str = "
-    INSERT INTO relations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    INSERT INTO relations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT (person, other) DO UPDATE SET
         shown_position = CASE
             WHEN relation <> excluded.relation OR blocked <> excluded.blocked
             THEN excluded.position ELSE shown_position END,
         relation = excluded.relation, blocked = excluded.blocked,
-        blocked_me = excluded.blocked_me, position = excluded.position
+        blocked_me = excluded.blocked_me, parted = excluded.parted, parted_me = excluded.parted_me,
+        position = excluded.position
     WHERE excluded.position >= position";
 const ACCOUNT: &str = "SELECT user_id, email, state, position FROM accounts WHERE user_id = ?1";
 const USER: &str = "
@@ -70,12 +71,12 @@ const BY_NICKNAME: &str = "
     SELECT user_id, nickname, nickname_key, name, about, sort_key, photo_id, photo_blob, settings, state, position
     FROM users WHERE nickname_key = ?1 AND nickname_key <> '' ORDER BY position DESC LIMIT 1";
 const RELATION: &str = "
-    SELECT other, relation, blocked, blocked_me, shown_position
+    SELECT other, relation, blocked, blocked_me, parted, parted_me, shown_position
     FROM relations WHERE person = ?1 AND other = ?2";
 const LINKED: &str = "
     SELECT u.user_id, u.nickname, u.nickname_key, u.name, u.about, u.sort_key,
         u.photo_id, u.photo_blob, u.settings, u.state, u.position,
-        r.other, r.relation, r.blocked, r.blocked_me, r.shown_position
+        r.other, r.relation, r.blocked, r.blocked_me, r.parted, r.parted_me, r.shown_position
     FROM relations r JOIN users u ON u.user_id = r.other
     WHERE r.person = ?1";
 const LINKED_WITH: &str =
@@ -131,7 +132,9 @@ fn relation(row: &Row<'_>, at: usize) -> rusqlite::Result<RelationRow> {
         relation: named(row, at + 1)?,
         blocked: row.get(at + 2)?,
         blocked_me: row.get(at + 3)?,
-        shown_position: row.get(at + 4)?,
+        parted: row.get(at + 4)?,
+        parted_me: row.get(at + 5)?,
+        shown_position: row.get(at + 6)?,
     })
 }
 
@@ -190,8 +193,8 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<()> {
             let [low, high] = pair.both();
             tx.prepare_cached(PUT_LINK)?.execute((low.0.as_bytes(), high.0.as_bytes(), state, position))?;
             let [of_low, of_high] = *seen;
-            see(tx, (low, high), of_low, of_high.blocked, *position)?;
-            see(tx, (high, low), of_high, of_low.blocked, *position)?;
+            see(tx, (low, high), of_low, of_high, *position)?;
+            see(tx, (high, low), of_high, of_low, *position)?;
         }
     }
     Ok(())
@@ -201,7 +204,7 @@ fn see(
     tx: &Transaction<'_>,
     (person, other): (PersonId, PersonId),
     seen: Seen,
-    blocked_me: bool,
+    theirs: Seen,
     position: u64,
 ) -> Result<()> {
     let nothing_to_see = seen.relation == Relation::None && !seen.blocked;
@@ -210,7 +213,9 @@ fn see(
         other.0.as_bytes(),
         name_of(seen.relation),
         seen.blocked,
-        blocked_me,
+        theirs.blocked,
+        seen.parted,
+        theirs.parted,
         if nothing_to_see { 0 } else { position },
         position,
     ))?;

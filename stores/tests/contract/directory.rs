@@ -58,7 +58,7 @@ fn link(a: u128, b: u128, seen_by_a: Relation, seen_by_b: Relation, position: u6
 
 /// `a` is the lower id.
 fn blocking(a: u128, b: u128, of_a: (Relation, bool), of_b: (Relation, bool), position: u64) -> Change {
-    let seen = [of_a, of_b].map(|(relation, blocked)| Seen { relation, blocked });
+    let seen = [of_a, of_b].map(|(relation, blocked)| Seen { relation, blocked, parted: blocked });
     let pair = Pair::of(person(a), person(b)).expect("two people");
     Change::Link { pair, state: format!("{position}"), seen, position }
 }
@@ -229,6 +229,7 @@ async fn each_of_two_sees_their_own_side_of_a_link(open: Open<'_, dyn Directory>
     let (one, two) = (relation(&*store, 1, 2).await, relation(&*store, 2, 1).await);
     assert_eq!((one.relation, one.blocked, one.blocked_me), (Relation::None, true, false));
     assert_eq!((two.relation, two.blocked, two.blocked_me), (Relation::None, false, true));
+    assert_eq!((one.parted, one.parted_me, two.parted, two.parted_me), (true, false, false, true));
 
     let pair = Pair::of(person(1), person(2)).expect("two people");
     let stranger = Pair::of(person(1), person(3)).expect("two people");
@@ -247,6 +248,16 @@ async fn what_one_must_not_notice_moves_nothing(open: Open<'_, dyn Directory>) {
     store.write(vec![blocked], at(7, 1)).await.expect("written");
     assert_eq!(relation(&*store, 3, 4).await.shown_position, 7);
     assert_eq!(relation(&*store, 4, 3).await.shown_position, 0);
+    // Who has parted is nothing that one sees.
+    let seen = |parted| Seen { relation: Relation::None, blocked: false, parted };
+    for (seen, position) in [([seen(true), seen(false)], 8), ([seen(false), seen(true)], 9)] {
+        let pair = Pair::of(person(3), person(4)).expect("two people");
+        let link = Change::Link { pair, state: "{}".into(), seen, position };
+        store.write(vec![link], at(position, 1)).await.expect("written");
+    }
+    let (of_three, of_four) = (relation(&*store, 3, 4).await, relation(&*store, 4, 3).await);
+    assert_eq!((of_three.shown_position, of_three.parted, of_three.parted_me), (8, false, true));
+    assert_eq!((of_four.shown_position, of_four.parted, of_four.parted_me), (0, true, false));
 }
 
 async fn an_old_change_written_again_changes_nothing(open: Open<'_, dyn Directory>) {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use elasticsearch::Elasticsearch;
 use elasticsearch::cat::CatIndicesParts;
@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::own::Own;
-use crate::{at, engine, fresh, namespace, person};
+use crate::{PATIENCE, at, carry, engine, fresh, namespace, person};
 
 /// What a run that ended long ago has left in a server that stays.
 const LEFT: Duration = Duration::from_secs(1_800);
@@ -116,11 +116,11 @@ async fn a_load_is_refreshed_when_it_is_searched_and_later_by_its_writer() {
     let it = port.shelf().begin(fresh(), 1, Asked::default()).await.expect("begun").model;
     let path = format!("/{name}-search-2/_count?q=user_id:*");
     let shown = async || ask(Method::Get, &path, Value::Null).await["count"].as_u64().expect("a count");
-    it.write(vec![put(1, "ann", 7)], of(2, 7)).await.expect("written");
+    carry(&*it, vec![put(1, "ann", 7)], of(2, 7)).await;
     assert_eq!(shown().await, 0, "a load refreshes nothing");
     assert_eq!(found(&*it, "ann").await, 1, "a search in it does");
     it.index().await.expect("indexed");
-    it.write(vec![put(2, "bob", 8)], of(2, 8)).await.expect("written");
+    carry(&*it, vec![put(2, "bob", 8)], of(2, 8)).await;
     assert_eq!(shown().await, 2, "whoever serves shows what it writes");
 }
 
@@ -146,7 +146,7 @@ async fn an_older_copy_is_met_as_such_and_carried_on_from() {
     assert!(matches!(met, Err(StoreError::WentBack { expected: 8, held: 7, .. })), "{met:?}");
     assert_eq!(found(&*store, "zoe").await, 0, "nothing was written");
     assert_eq!(store.take_over(fresh()).await.expect("taken over"), at(7, 2));
-    store.write(vec![put(2, "bob", 8), put(3, "zoe", 9)], at(9, 2)).await.expect("written");
+    carry(&*store, vec![put(2, "bob", 8), put(3, "zoe", 9)], at(9, 2)).await;
     assert_eq!((found(&*store, "bob").await, found(&*store, "zoe").await), (1, 1));
 }
 
@@ -156,7 +156,7 @@ async fn an_index_that_somebody_deletes_is_damage_and_a_rebuild_cures_it() {
     let (port, name) = (open(folder.path()).await, namespace(folder.path()));
     let (damage, store) = (port.damage(), port.serving());
     port.shelf().take_over(HOLDER, fresh()).await.expect("taken over");
-    store.write(vec![put(1, "ann", 7)], at(7, 1)).await.expect("written");
+    carry(&*store, vec![put(1, "ann", 7)], at(7, 1)).await;
     assert_eq!(damage(), None);
     ask(Method::Delete, &format!("/{name}-search-1"), Value::Null).await;
     for met in [
@@ -169,7 +169,7 @@ async fn an_index_that_somebody_deletes_is_damage_and_a_rebuild_cures_it() {
     }
     assert!(damage().is_some_and(|why| why.contains("index_not_found")));
     let next = port.shelf().begin(fresh(), 1, Asked::default()).await.expect("begun");
-    next.model.write(vec![put(1, "ann", 7)], of(2, 7)).await.expect("written");
+    carry(&*next.model, vec![put(1, "ann", 7)], of(2, 7)).await;
     port.shelf().switch(2, 1).await.expect("switched");
     assert_eq!((found(&*port.serving(), "ann").await, damage()), (1, None));
 }
@@ -212,7 +212,7 @@ async fn a_server_without_room_says_what_to_do_and_goes_on_afterwards() {
     assert_eq!(settings.state, State::Problem, "{settings:?}");
     assert!(settings.advice.as_ref().is_some_and(|advice| advice.contains("make room")), "{settings:?}");
     block(Value::Null).await;
-    store.write(vec![put(1, "ann", 7)], at(7, 1)).await.expect("written");
+    carry(&*store, vec![put(1, "ann", 7)], at(7, 1)).await;
     assert_eq!(found(&*store, "ann").await, 1);
 }
 
@@ -267,34 +267,44 @@ async fn a_server_killed_amid_a_write_loses_nothing_that_was_answered() {
     port.shelf().take_over(HOLDER, fresh()).await.expect("taken over");
     let store = port.serving();
     store.index().await.expect("indexed");
-    let written = Arc::new(AtomicU64::new(0));
+    let (written, killed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let writing = tokio::spawn({
-        let (store, written) = (store.clone(), written.clone());
+        let (store, written, killed) = (store.clone(), written.clone(), killed.clone());
         async move {
             for n in 1.. {
                 let (changes, position) = crowd(n);
-                if store.write(changes, at(position, 1)).await.is_err() {
-                    return;
+                // A server that is slow is asked again, and one that is gone is not.
+                while store.write(changes.clone(), at(position, 1)).await.is_err() {
+                    if killed.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 written.store(n, Ordering::SeqCst);
             }
         }
     });
+    let began = Instant::now();
     while written.load(Ordering::SeqCst) < 2 {
+        assert!(!writing.is_finished() && began.elapsed() < PATIENCE * 4, "nothing is written");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     own.kill().await;
+    killed.store(true, Ordering::SeqCst);
     writing.await.expect("it ends with the server");
     let answered = written.load(Ordering::SeqCst);
     let away = store.candidates(SearchQuery::of("person")).await;
     assert!(matches!(away, Err(StoreError::Engine { .. })), "{away:?}");
     own.up().await;
 
+    let began = Instant::now();
     let held = loop {
         // The breaker, and the shards, take their time.
         match port.shelf().take_over(HOLDER, fresh()).await {
             Ok(held) => break held.serving.expect("it can be read").checkpoint,
-            Err(error) => assert!(matches!(error, StoreError::Engine { .. }), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Engine { .. }) && began.elapsed() < PATIENCE, "{error}");
+            }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
@@ -303,13 +313,13 @@ async fn a_server_killed_amid_a_write_loses_nothing_that_was_answered() {
     let last = answered + 2;
     for n in kept + 1..=last {
         let (changes, position) = crowd(n);
-        store.write(changes, at(position, 2)).await.expect("written");
+        carry(&*store, changes, at(position, 2)).await;
     }
     let replayed = port.shelf().begin(fresh(), 2, Asked::default()).await.expect("begun");
     for n in 1..=last {
         let (changes, position) = crowd(n);
         let checkpoint = Checkpoint { generation: 2, ..at(position, 2) };
-        replayed.model.write(changes, checkpoint).await.expect("written");
+        carry(&*replayed.model, changes, checkpoint).await;
     }
     let sum = async |of: &dyn Search| of.summary().await.expect("a snapshot").await.expect("a sum");
     let (rows, replay) = (sum(&*store).await, sum(&*replayed.model).await);

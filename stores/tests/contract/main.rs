@@ -17,12 +17,16 @@ mod timeline;
 mod twins;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use domain::ids::{ChatId, EventId, PersonId, SessionId};
 use domain::personal::Sealed;
 use futures::future::LocalBoxFuture;
-use stores::Checkpoint;
+use stores::{Checkpoint, ReadModel, StoreError};
 use uuid::Uuid;
+
+/// The longest that a server is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs every promise of a port against every engine; `$open` opens the engine of a folder and,
 /// called again, opens the same one.
@@ -65,6 +69,16 @@ pub fn namespace(folder: &Path) -> String {
         (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("t{}{digest:016x}", std::process::id())
+}
+
+/// Writes as the runner does: what a slow server has not answered in time is written again, which changes nothing
+/// where it was there.
+pub async fn carry<M: ReadModel + ?Sized>(rows: &M, changes: Vec<M::Change>, checkpoint: Checkpoint) {
+    let began = Instant::now();
+    while let Err(error) = rows.write(changes.clone(), checkpoint.clone()).await {
+        assert!(matches!(error, StoreError::Engine { .. }) && began.elapsed() < PATIENCE, "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub fn at(position: u64, epoch: u64) -> Checkpoint {

@@ -13,9 +13,8 @@ use stores::{Batch, StoreError};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::{at, engine, fresh, namespace, person, sealed, session};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::own::free_ports;
+use crate::{PATIENCE, at, engine, fresh, namespace, person, sealed, session};
 
 pub fn url(folder: &Path) -> String {
     format!("{}?prefix={}", engine("KEYDB"), namespace(folder))
@@ -31,11 +30,8 @@ struct Server {
 
 impl Server {
     async fn start(settings: &'static [&'static str]) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("its address").port();
-        drop(free);
         let folder = tempfile::tempdir().expect("a folder");
-        let mut server = Self { folder, port, settings, running: None };
+        let mut server = Self { folder, port: free_ports(), settings, running: None };
         server.run().await;
         server
     }
@@ -174,8 +170,9 @@ async fn a_revocation_stays_one_where_the_server_is_given_an_older_copy() {
 
 #[tokio::test]
 async fn what_follows_another_position_is_refused_whole() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let port = stores::resolver::sessions(&url(folder.path())).await.expect("opened");
+    // So much at once keeps a server that others use from answering them, and the other way round.
+    let server = Server::start(&[]).await;
+    let port = stores::resolver::sessions(&server.url()).await.expect("opened");
     let store = port.serving();
     store.take_over(fresh()).await.expect("taken over");
     // More than one script's worth, which ends with the revocation.

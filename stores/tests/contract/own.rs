@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -90,11 +91,13 @@ fn state(pid: &str) -> Option<String> {
     Some(stat.rsplit_once(") ")?.1.split(' ').next()?.to_owned())
 }
 
-/// The first of free ports in a row, below those that the kernel gives out.
-fn free_ports() -> u16 {
+/// The first of free ports in a row, others at every call, below those that the kernel gives out: they stay free
+/// until a server has them, and while it is down.
+pub fn free_ports() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
     let begin = (std::process::id() % 300) as u16;
     (0..300)
-        .map(|n| 26_000 + (begin + n) % 300 * PORTS)
+        .map(|_| 26_000 + (begin + TRIED.fetch_add(1, Ordering::Relaxed)) % 300 * PORTS)
         .find(|first| (*first..first + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
         .expect("free ports in a row")
 }

@@ -52,7 +52,7 @@ impl Numbers {
 
     fn seen(&mut self) -> Seen {
         let relations = [Relation::None, Relation::Outgoing, Relation::Incoming, Relation::Friends];
-        Seen { relation: self.one_of(&relations), blocked: self.below(4) == 0 }
+        Seen { relation: self.one_of(&relations), blocked: self.below(4) == 0, parted: self.below(4) == 0 }
     }
 
     fn change(&mut self, position: u64) -> Change {

@@ -32,6 +32,7 @@ type Side = (PersonId, PersonId);
 struct Sight {
     seen: Seen,
     blocked_me: bool,
+    parted_me: bool,
     shown_position: u64,
     position: u64,
 }
@@ -182,7 +183,8 @@ fn sides(change: &Change) -> Option<[(Side, Sight); 2]> {
     let side = |side: Side, seen: Seen, theirs: Seen| {
         let nothing_to_see = seen.relation == Relation::None && !seen.blocked;
         let shown_position = if nothing_to_see { 0 } else { *position };
-        (side, Sight { seen, blocked_me: theirs.blocked, shown_position, position: *position })
+        let (blocked_me, parted_me) = (theirs.blocked, theirs.parted);
+        (side, Sight { seen, blocked_me, parted_me, shown_position, position: *position })
     };
     Some([side((low, high), *of_low, *of_high), side((high, low), *of_high, *of_low)])
 }
@@ -195,7 +197,8 @@ fn sights(mut held: BTreeMap<Side, Sight>, changes: &[Change]) -> BTreeMap<Side,
                 held.insert(side, new);
             }
             Some(held) if new.position >= held.position => {
-                let shown_position = if new.seen == held.seen { held.shown_position } else { new.position };
+                let shown_position =
+                    if new.seen.shows_as(&held.seen) { held.shown_position } else { new.position };
                 *held = Sight { shown_position, ..new };
             }
             Some(_) => {}
@@ -211,17 +214,17 @@ async fn put_relations(rows: &Rows, tx: &mut PgConnection, changes: &[Change]) -
     }
     asked.sort_unstable();
     asked.dedup();
-    type Columns = (Uuid, Uuid, String, bool, bool, i64, i64);
+    type Columns = (Uuid, Uuid, String, bool, bool, bool, bool, i64, i64);
     let found: Vec<Columns> = sqlx::query_as(&rows.sql(HELD_RELATIONS))
         .bind(column(&asked, |(person, _)| person.0))
         .bind(column(&asked, |(_, other)| other.0))
         .fetch_all(&mut *tx)
         .await?;
     let mut held = BTreeMap::new();
-    for (person, other, relation, blocked, blocked_me, shown_position, position) in found {
-        let seen = Seen { relation: named(relation)?, blocked };
+    for (person, other, relation, blocked, blocked_me, parted, parted_me, shown_position, position) in found {
+        let seen = Seen { relation: named(relation)?, blocked, parted };
         let (shown_position, position) = (unsigned(shown_position)?, unsigned(position)?);
-        let sight = Sight { seen, blocked_me, shown_position, position };
+        let sight = Sight { seen, blocked_me, parted_me, shown_position, position };
         held.insert((PersonId(person), PersonId(other)), sight);
     }
     let (sides, sights): (Vec<_>, Vec<_>) = sights(held, changes).into_iter().unzip();
@@ -231,6 +234,8 @@ async fn put_relations(rows: &Rows, tx: &mut PgConnection, changes: &[Change]) -
         .bind(column(&sights, |it| name_of(it.seen.relation)))
         .bind(column(&sights, |it| it.seen.blocked))
         .bind(column(&sights, |it| it.blocked_me))
+        .bind(column(&sights, |it| it.seen.parted))
+        .bind(column(&sights, |it| it.parted_me))
         .bind(column(&sights, |it| number(it.shown_position)))
         .bind(column(&sights, |it| number(it.position)))
         .execute(tx)

@@ -33,10 +33,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use scylla::DeserializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
 use super::{Change, Timeline};
 use crate::cassandra::{Cassandra, Checkpoints, Place, signed};
@@ -46,6 +44,7 @@ use crate::shared::{Engine, Pointer, Shared, peek};
 use crate::{Batch, Checkpoint, Parked, ReadModel, Summing};
 
 mod read;
+mod stored;
 mod summary;
 mod touch;
 mod write;
@@ -254,40 +253,3 @@ impl ReadModel for CassandraTimeline {
 async fn all<T, F: Future<Output = Result<T>>>(questions: impl IntoIterator<Item = F>) -> Result<Vec<T>> {
     stream::iter(questions).buffer_unordered(AT_ONCE).try_collect().await
 }
-
-/// A line as it lies in its row.
-#[derive(DeserializeRow, serde::Serialize)]
-struct StoredLine {
-    chat_id: Uuid,
-    ordinal: i64,
-    after_number: i64,
-    kind: String,
-    by_person: Option<Uuid>,
-    person: Option<Uuid>,
-    title: Option<String>,
-    title_event: Option<Uuid>,
-    role: Option<String>,
-    count: Option<i64>,
-    at: i64,
-    position: i64,
-}
-
-/// A message as it lies in its row.
-#[derive(DeserializeRow, serde::Serialize)]
-struct StoredMessage {
-    chat_id: Uuid,
-    number: i64,
-    message_id: Uuid,
-    author: Uuid,
-    text: Option<String>,
-    event_id: Option<Uuid>,
-    sent_at: i64,
-    reply_to: Option<i64>,
-    attachments: Option<String>,
-    forwarded_from: Option<Uuid>,
-    lines: i64,
-    position: i64,
-}
-
-const MESSAGE: &str = "chat_id, number, message_id, author, text, event_id, sent_at, reply_to, attachments, \
-    forwarded_from, lines, position";

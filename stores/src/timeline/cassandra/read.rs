@@ -5,25 +5,19 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use domain::Timestamp;
-use domain::ids::{BlobId, ChatId, EventId, MessageId, PersonId};
-use domain::personal::Sealed;
+use domain::ids::{BlobId, ChatId, PersonId};
 use domain::views::ChatKind;
 use futures::FutureExt;
-use scylla::DeserializeRow;
 use scylla::statement::prepared::PreparedStatement;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::touch::attachments;
-use super::{
-    BUCKET, CassandraTimeline, MESSAGE, StoredLine, StoredMessage, all, bucket_of, line_bucket_of,
-    of_generation,
-};
-use crate::cassandra::{Cassandra, signed, unreadable, unsigned};
+use super::stored::{MESSAGE, StoredChat, StoredLine, StoredMessage};
+use super::{BUCKET, CassandraTimeline, all, bucket_of, line_bucket_of, of_generation};
+use crate::cassandra::{Cassandra, signed, unsigned};
 use crate::error::Result;
 use crate::timeline::{
     Changed, ChatOf, ChatRow, EditRow, Feed, FeedEntry, Keep, LineRow, MemberRow, MessageQuery, MessageRow,
-    Timeline, Touch, Unseen,
+    Timeline, Unseen,
 };
 
 /// Of a bucket's messages every so manieth is looked at for its time, and then those between two.
@@ -97,85 +91,6 @@ impl Statements {
     }
 }
 
-/// A member's row, and the chat's head with it.
-#[derive(DeserializeRow)]
-struct StoredChat {
-    /// `None` in a chat without members.
-    person: Option<Uuid>,
-    kind: Option<String>,
-    created_by: Option<Uuid>,
-    created_at: Option<i64>,
-    history: Option<String>,
-    created: Option<i64>,
-    title: Option<String>,
-    title_event: Option<Uuid>,
-    dissolved: Option<i64>,
-    member_count: Option<i64>,
-    last_number: Option<i64>,
-    active_at: Option<i64>,
-    last_line: Option<i64>,
-    moved: Option<i64>,
-    deletion: Option<i64>,
-    touched: Option<i64>,
-    changed: Option<i64>,
-    role: Option<String>,
-    has_left: Option<bool>,
-    sees: Option<String>,
-    joined_number: Option<i64>,
-    joined: Option<i64>,
-    marked_number: Option<i64>,
-    marked: Option<i64>,
-    sent_number: Option<i64>,
-    muted_until: Option<i64>,
-    pinned: Option<bool>,
-    kept: Option<i64>,
-}
-
-impl StoredChat {
-    /// `None` for somebody of whom a mark alone is known, or a message.
-    fn member(&self, chat_id: ChatId) -> Result<Option<MemberRow>> {
-        let (Some(person), Some(role), Some(joined)) = (self.person, &self.role, self.joined) else {
-            return Ok(None);
-        };
-        let number = |number: Option<i64>| unsigned(number.unwrap_or_default());
-        let joined_number = number(self.joined_number);
-        let read = joined_number.max(number(self.marked_number)).max(number(self.sent_number));
-        Ok(Some(MemberRow {
-            chat_id,
-            person: PersonId(person),
-            role: named(role)?,
-            left: self.has_left.unwrap_or_default(),
-            sees: serde_json::from_str(self.sees.as_deref().unwrap_or("[]")).map_err(unreadable)?,
-            joined_number,
-            read_number: read,
-            muted_until: self.muted_until.map(Timestamp),
-            pinned: self.pinned.unwrap_or_default(),
-            position: unsigned(joined),
-        }))
-    }
-
-    fn chat(&self, chat_id: ChatId) -> Result<Option<ChatRow>> {
-        let Self { kind, created_by, created_at, created, last_number, active_at, .. } = self;
-        let (Some(kind), Some(by), Some(at), Some(created)) = (kind, created_by, created_at, created) else {
-            return Ok(None);
-        };
-        Ok(Some(ChatRow {
-            chat_id,
-            kind: named(kind)?,
-            created_by: PersonId(*by),
-            created_at: Timestamp(*at),
-            title: sealed(self.title.clone(), self.title_event),
-            history: self.history.as_deref().map(named).transpose()?,
-            dissolved: self.dissolved.is_some(),
-            last_number: unsigned(last_number.unwrap_or_default()),
-            active_at: Timestamp(active_at.unwrap_or(*at)),
-            member_count: self.member_count.map_or(0, unsigned),
-            deletion: self.deletion.map_or(0, unsigned),
-            position: unsigned(*created),
-        }))
-    }
-}
-
 /// A chat's partition.
 struct Chat {
     chat: Option<ChatRow>,
@@ -189,53 +104,6 @@ struct Chat {
     marks: Vec<(PersonId, u64, u64)>,
     /// Who set how they keep it, and at which position.
     kept: Vec<(PersonId, u64)>,
-}
-
-fn sealed(token: Option<String>, event: Option<Uuid>) -> Option<Sealed> {
-    token.map(|token| Sealed { token, event_id: event.map(EventId) })
-}
-
-pub(super) fn named<T: DeserializeOwned>(name: &str) -> Result<T> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(unreadable)
-}
-
-impl StoredMessage {
-    /// Without what became of it.
-    fn message(self) -> Result<MessageRow> {
-        let row = self;
-        Ok(MessageRow {
-            chat_id: ChatId(row.chat_id),
-            number: unsigned(row.number),
-            message_id: MessageId(row.message_id),
-            author: PersonId(row.author),
-            text: Sealed { token: row.text.unwrap_or_default(), event_id: row.event_id.map(EventId) },
-            sent_at: Timestamp(row.sent_at),
-            reply_to: row.reply_to.map(unsigned),
-            attachments: attachments(row.attachments.as_deref())?,
-            forwarded_from: row.forwarded_from.map(PersonId),
-            lines: unsigned(row.lines),
-            position: unsigned(row.position),
-            touch: Touch::default(),
-        })
-    }
-}
-
-impl StoredLine {
-    fn line(self) -> Result<LineRow> {
-        Ok(LineRow {
-            chat_id: ChatId(self.chat_id),
-            ordinal: unsigned(self.ordinal),
-            after_number: unsigned(self.after_number),
-            kind: named(&self.kind)?,
-            by: self.by_person.map(PersonId),
-            person: self.person.map(PersonId),
-            title: sealed(self.title, self.title_event),
-            role: self.role.as_deref().map(named).transpose()?,
-            count: self.count.map(unsigned),
-            at: Timestamp(self.at),
-            position: unsigned(self.position),
-        })
-    }
 }
 
 impl CassandraTimeline {

@@ -14,7 +14,8 @@ use scylla::statement::prepared::PreparedStatement;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{CassandraTimeline, MESSAGE, StoredLine, StoredMessage, of_generation};
+use super::stored::{MESSAGE, StoredLine, StoredMessage};
+use super::{CassandraTimeline, of_generation};
 use crate::cassandra::{Cassandra, engine, signed, unreadable};
 use crate::error::Result;
 use crate::guard::{Guard, Limits};

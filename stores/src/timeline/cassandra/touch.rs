@@ -9,7 +9,7 @@ use scylla::DeserializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-use super::read::named;
+use super::stored::named;
 use super::{CassandraTimeline, ERA, all, bucket_of, of_generation};
 use crate::cassandra::{Cassandra, signed, unreadable, unsigned};
 use crate::error::Result;
