@@ -99,8 +99,8 @@ pub struct Config {
     /// Who may register: `open`, `domains:<host>,<host>` or `closed`.
     #[arg(long, env = "LETOPIS_REGISTRATION", default_value = "open")]
     pub registration: Registration,
-    /// Cost of a password hash (Argon2id): `m=<KiB>,t=<passes>,p=<lanes>`. Older hashes are renewed
-    /// when their owners sign in.
+    /// Cost of a password hash (Argon2id): `m=<KiB>,t=<passes>,p=<lanes>`, not less than the default. Older hashes
+    /// are renewed when their owners sign in.
     #[arg(long, env = "LETOPIS_PASSWORD_HASH", default_value = "m=19456,t=2,p=1")]
     pub password_hash: Hashing,
     /// Networks of proxies whose X-Forwarded-For is believed, comma-separated (`10.0.0.0/8`).
@@ -250,7 +250,7 @@ impl Config {
     /// What browsers call the installation when it listens on `bound`.
     ///
     /// # Errors
-    /// A URL that is none, or `LETOPIS_RATE_LIMIT=off` on anything but loopback.
+    /// A URL that is none, `LETOPIS_RATE_LIMIT=off` on anything but loopback, or a password hash that costs too little.
     pub fn public(&self, bound: SocketAddr) -> anyhow::Result<PublicUrl> {
         let url = self.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
         let public = PublicUrl::parse(&url)
@@ -261,6 +261,12 @@ impl Config {
         {
             bail!(
                 "LETOPIS_RATE_LIMIT=off is for loopback alone, and LETOPIS_LISTEN or LETOPIS_PUBLIC_URL is not"
+            );
+        }
+        if self.rate_limit == Switch::On && !self.password_hash.is_strong() {
+            bail!(
+                "LETOPIS_PASSWORD_HASH costs a thief too little: take at least m=19456,t=2,p=1 \
+                 (less is for tests, with LETOPIS_RATE_LIMIT=off)"
             );
         }
         Ok(public)

@@ -32,6 +32,13 @@ impl Default for Hashing {
     }
 }
 
+impl Hashing {
+    /// Whether a stolen verifier costs enough to guess: OWASP's least for Argon2id.
+    pub fn is_strong(&self) -> bool {
+        self.memory_kib >= 19 * 1024 && self.passes >= 2
+    }
+}
+
 /// Reads Argon2's own way of writing them, `m=19456,t=2,p=1`; what is absent stays as it is by
 /// default.
 impl FromStr for Hashing {

@@ -437,6 +437,9 @@ pub struct Chat {
     pub history: Option<History>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Message>,
+    /// By what chats are ordered: when the last message was sent, else when the chat was made. Where one has left, of
+    /// what one may read.
+    pub active_at: Timestamp,
     pub last_number: u64,
     pub read_number: u64,
     /// How far the other one has read, in a direct chat.

@@ -85,7 +85,12 @@ export class Api {
 
   /** A query that shows at least what was written through this class; fails unless it is answered 200. */
   async query(path: string): Promise<Answer> {
-    return this.ask(`/query/v1/${path}`, { headers: { 'x-letopis-position': String(Api.written.get(this.url) ?? 0) } });
+    const wanted = Api.written.get(this.url) ?? 0;
+    // The server waits for its rows for 5 seconds, and then answers with what it has.
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.ask(`/query/v1/${path}`, { headers: { 'x-letopis-position': String(wanted) } });
+      if (answer.position === undefined || answer.position >= wanted || attempt === 12) return answer;
+    }
   }
 
   private async ask(path: string, request: RequestInit): Promise<Answer> {

@@ -79,6 +79,8 @@ export class Engines {
   /** Asks KeyDB. */
   async keys<T>(ask: (client: ReturnType<typeof keydb>) => Promise<T>): Promise<T> {
     const client = keydb(this.keydb.host);
+    // Without a listener an error ends the process; what is asked for fails by itself.
+    client.on('error', () => {});
     await client.connect();
     try {
       return await ask(client);
@@ -127,7 +129,7 @@ export class Engines {
     const client = new cassandra.Client({
       contactPoints: [this.cassandra.host],
       localDataCenter: 'datacenter1',
-      socketOptions: { readTimeout: 60_000 },
+      socketOptions: { connectTimeout: 60_000, readTimeout: 60_000 },
     });
     await client.connect();
     try {

@@ -21,6 +21,12 @@ export async function signIn(page: Page, person: Person): Promise<void> {
   await expectSignedIn(page);
 }
 
+/** Fulfilled once the page that comes next hears of what changes. To be begun before that page is opened. */
+export async function live(page: Page): Promise<void> {
+  const socket = await page.waitForEvent('websocket', { timeout: 60_000 });
+  await socket.waitForEvent('framereceived', { timeout: 60_000 });
+}
+
 export async function expectSignedIn(page: Page): Promise<void> {
   await expect(page.getByRole('link', { name: 'Settings' })).toBeVisible();
 }

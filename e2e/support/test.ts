@@ -31,24 +31,27 @@ const REFUSED = /^Failed to load resource: the server responded with a status of
 /** What Chromium says while there is no server. */
 export const SERVER_AWAY = [/net::ERR_CONNECTION_(REFUSED|RESET|CLOSED)/, /net::ERR_EMPTY_RESPONSE/, /WebSocket connection to .* failed/];
 
+/** What real servers may take to make a place and to empty it is not the test's time. */
+const SLOW = { timeout: 300_000 };
+
 export const test = base.extend<Options & Fixtures>({
   onEngines: [false, { option: true }],
   limited: [false, { option: true }],
 
-  engines: async ({ onEngines }, use) => {
+  engines: [async ({ onEngines }, use) => {
     const engines = onEngines ? await Engines.create() : undefined;
     await use(engines);
     await engines?.remove();
-  },
+  }, SLOW],
 
-  server: async ({ engines, limited }, use, info) => {
+  server: [async ({ engines, limited }, use, info) => {
     const limits: Record<string, string> = limited ? { LETOPIS_RATE_LIMIT: 'on' } : {};
     const server = await Server.start({ ...engines?.variables, ...limits });
     Api.begin(server.url);
     await use(server);
     await server.remove();
     if (info.status !== info.expectedStatus) await info.attach('server.log', { body: server.log });
-  },
+  }, SLOW],
 
   expected: async ({}, use) => use([]),
 

@@ -6,7 +6,7 @@ import * as flows from '../support/flows.ts';
 import { expect, SERVER_AWAY, test } from '../support/test.ts';
 
 test('after kill -9 both find what they had, and go on without signing in', async ({ open, server, expected }) => {
-  expected.push(...SERVER_AWAY);
+  expected.push(...SERVER_AWAY, /status of 503/);
   const [ann, boris] = [somebody('Ann'), somebody('Boris')];
   const chat = await (await Api.register(server.url, ann)).befriend(await Api.register(server.url, boris));
   const [annPage, borisPage] = [await open(), await open()];

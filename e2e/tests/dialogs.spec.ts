@@ -285,6 +285,7 @@ test('in a group nobody\'s reading marks a message as read', async ({ open, serv
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);
   await flows.send(page, 'to Boris');
+  await flows.expectSent(page, 'to Boris');
   await flows.openChat(page, 'Ice');
   await flows.send(page, 'to all');
   await flows.expectState(page, 'to all', 'sent');

@@ -52,6 +52,7 @@ test('a group is made with the keyboard, and its messages show with names', asyn
   await page.keyboard.press('Enter');
   await expect(page.getByLabel('Group name')).toBeFocused();
   await page.keyboard.type('Ice fishing');
+  await expect(page.getByRole('checkbox', { name: boris.name })).toBeVisible();
   await page.getByRole('searchbox', { name: 'Search friends' }).focus();
   await page.keyboard.type(boris.nickname);
   await page.keyboard.press('ArrowDown');
@@ -160,12 +161,18 @@ test('who leaves reads on, and the last owner hands over', async ({ open, server
 });
 
 test('a group that ends is read by all and written in by nobody', async ({ open, server }) => {
-  const { ann, boris, id, title } = await group(server.url);
+  const { ann, annApi, boris, borisApi, id, title } = await group(server.url);
+  await annApi.send(id, 'The last fish');
+  await borisApi.command('react', { chat_id: id, number: 1, emoji: '👍' });
   const [page, other] = [await open(), await open()];
   await flows.signIn(page, ann);
   await flows.signIn(other, boris);
   await other.goto(`/chats/${id}`);
   await expect(other.getByRole('textbox', { name: 'Message' })).toBeVisible();
+  const message = flows.message(other, 'The last fish');
+  const [reaction, reply] = [message.getByRole('button', { name: /👍/ }), message.getByRole('button', { name: 'Reply' })];
+  await expect(reaction).toBeEnabled();
+  await expect(reply).toHaveCount(1);
   await openPanel(page, id, title);
   await panel(page).getByRole('button', { name: 'End group for everyone' }).click();
   await confirm(page, 'End group for everyone');
@@ -174,6 +181,8 @@ test('a group that ends is read by all and written in by nobody', async ({ open,
     await expect(each.getByRole('textbox', { name: 'Message' })).toHaveCount(0);
     await expect(flows.chatInList(each, title)).toContainText('The group has ended');
   }
+  await expect(reaction).toBeDisabled();
+  await expect(reply).toHaveCount(0);
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {

@@ -13,7 +13,10 @@ test('paging back through a long history moves nothing that is on the screen', a
   const page = await open();
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);
-  await expect(flows.message(page, `no. ${COUNT}.`)).toBeVisible();
+  const newest = flows.message(page, `no. ${COUNT}.`);
+  await expect(newest).toBeVisible();
+  await expect(newest).toHaveAttribute('aria-posinset', String(COUNT));
+  await expect(newest).toHaveAttribute('aria-setsize', '-1');
 
   // Back to the first one, page by page. Each time the reader's line must stay where it is on the screen.
   const feed = page.getByRole('feed');

@@ -173,6 +173,7 @@ test('a message is forwarded in the name of who wrote it, copied and reported', 
   await flows.signIn(page, ann);
   await flows.openChat(page, boris.name);
   await choose(page, flows.message(page, 'The ice holds'), 'Copy the text');
+  await expect(page.getByText('Copied.')).toBeVisible();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('The ice holds');
   await choose(page, flows.message(page, 'The ice holds'), 'Report');
   await expectAccessible(page);

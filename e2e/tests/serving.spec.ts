@@ -25,6 +25,18 @@ test('the page forbids foreign and inline code, and its files are kept for ever'
   }
 });
 
+test('the app can be installed', async ({ server, request }) => {
+  const html = await (await request.get(`${server.url}/`)).text();
+  const manifest = await (await request.get(server.url + html.match(/rel="manifest" href="([^"]+)"/)![1])).json();
+  expect(manifest).toMatchObject({ name: 'Letopis', start_url: '/chats', scope: '/', display: 'standalone' });
+  expect(manifest.icons.length).toBeGreaterThan(0);
+  for (const { src, type } of manifest.icons) {
+    const icon = await request.get(server.url + src);
+    expect(icon.status(), src).toBe(200);
+    expect(icon.headers()['content-type'], src).toContain(type);
+  }
+});
+
 test('the first visit downloads no more than 350 kB', async ({ server, open }) => {
   const sizes = new Map<string, number>();
   const page = await open();

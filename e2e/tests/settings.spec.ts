@@ -37,8 +37,14 @@ test('signing another device out takes effect on it at once', async ({ open, ser
   await Api.register(server.url, ann);
   const [here, there] = [await open(), await open()];
   await flows.signIn(here, ann);
-  await flows.signIn(there, ann);
+  await Promise.all([flows.live(there), flows.signIn(there, ann)]);
   await here.getByRole('link', { name: 'Settings' }).click();
+  // Which is which: where, since when, and when last.
+  const sessions = here.getByRole('list', { name: 'Active sessions' }).getByRole('listitem');
+  await expect(sessions).toHaveCount(3);
+  for (const words of [/Chrome, Linux/, /Signed in .*20\d\d/, /Last active .*20\d\d/, /127\.0\.0\.1/]) {
+    await expect(sessions.filter({ hasText: 'This device' })).toContainText(words);
+  }
   await here.getByRole('button', { name: /others/i }).click();
   await flows.expectSignedOut(there);
   await here.reload();

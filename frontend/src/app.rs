@@ -109,7 +109,11 @@ impl Root {
 /// Loads the lists, and keeps them up to date from what they show.
 async fn start(store: Store) {
     let shown = store.me.with_untracked(|me| me.position);
-    let _ = futures::future::join(store.load_chats(), store.load_people()).await;
+    if let (Err(Failure::Ended), _) | (_, Err(Failure::Ended)) =
+        futures::future::join(store.load_chats(), store.load_people()).await
+    {
+        return;
+    }
     store.resume_outboxes();
     live::keep(store, shown);
     // Whoever wants a part before it has come, or after this has failed, fetches it then.

@@ -1,11 +1,10 @@
-//! The app's words in every language, from `messages/*.json`.
+//! The app's words in every language, from `messages/*.json`, as the build script packs them.
 //!
 //! A language is set for the whole app at once and the screen is built anew when it changes, so [`t`] and its
 //! kin are plain functions. A count picks its form by the language's plural rules: `key.one`, `key.few`,
 //! `key.many`, `key.other`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 
 use wasm_bindgen::JsValue;
 
@@ -15,7 +14,11 @@ pub enum Lang {
     Ru,
 }
 
-type Messages = HashMap<String, String>;
+/// Keys and their words, by key.
+type Messages = Vec<(&'static str, &'static str)>;
+
+/// The keys of all languages, a line each.
+const KEYS: &str = include_str!(concat!(env!("OUT_DIR"), "/keys.txt"));
 
 thread_local! {
     static LANG: Cell<Lang> = const { Cell::new(Lang::En) };
@@ -53,21 +56,25 @@ impl Lang {
         wanted.into_iter().find_map(|tag| Self::of_tag(&tag)).unwrap_or(Self::En)
     }
 
-    fn source(self) -> &'static str {
+    /// The words of every key, a line each, empty where there are none.
+    fn words(self) -> &'static str {
         match self {
-            Self::En => include_str!("../messages/en.json"),
-            Self::Ru => include_str!("../messages/ru.json"),
+            Self::En => include_str!(concat!(env!("OUT_DIR"), "/en.txt")),
+            Self::Ru => include_str!(concat!(env!("OUT_DIR"), "/ru.txt")),
         }
     }
 
     fn read(self) -> Messages {
-        // The files are part of the program, and a test reads them.
-        serde_json::from_str(self.source()).unwrap_or_default()
+        KEYS.split('\n').zip(self.words().split('\n')).filter(|(_, words)| !words.is_empty()).collect()
     }
 
     /// The words of `key` in this language.
     pub fn lookup(self, key: &str) -> Option<String> {
-        MESSAGES.with(|all| all[self as usize].get(key).cloned())
+        MESSAGES.with(|all| {
+            let messages = &all[self as usize];
+            let at = messages.binary_search_by_key(&key, |(key, _)| key).ok()?;
+            Some(messages[at].1.to_owned())
+        })
     }
 }
 
@@ -141,7 +148,7 @@ fn plural_form(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashMap};
     use std::path::Path;
 
     use super::*;
@@ -150,8 +157,22 @@ mod tests {
     const SAME: &[&str] = &["app.name"];
 
     fn keys(lang: Lang) -> BTreeSet<String> {
-        let messages: Messages = serde_json::from_str(lang.source()).expect("a flat object of strings");
-        messages.into_keys().collect()
+        lang.read().into_iter().map(|(key, _)| key.to_owned()).collect()
+    }
+
+    #[test]
+    fn words_come_as_the_files_say_them() {
+        for (lang, file) in
+            [(Lang::En, include_str!("../messages/en.json")), (Lang::Ru, include_str!("../messages/ru.json"))]
+        {
+            let messages: HashMap<&str, String> =
+                serde_json::from_str(file).expect("a flat object of strings");
+            assert!(messages.len() > 300, "{lang:?}");
+            for (key, words) in &messages {
+                assert_eq!(lang.lookup(key).as_ref(), Some(words), "{key}");
+            }
+            assert_eq!(keys(lang).len(), messages.len(), "{lang:?}");
+        }
     }
 
     /// Without the plural form, since languages differ in theirs.

@@ -55,6 +55,25 @@ impl<P: Projection> Runner<P> {
             sleep(LOOK).await;
         }
     }
+
+    /// Gives way to another writer, and goes back with its engine; anything else stops the feed of the served rows alone.
+    pub(crate) async fn stopped(&self, halt: Halt) -> Result<(), Halt> {
+        if halt.is_superseded() || halt.went_back() {
+            return Err(halt);
+        }
+        // Whoever took over while this one slept may have dropped the rows that it finds broken.
+        if let Halt::Store(StoreError::Damaged { .. }) = halt
+            && self.port.shelf().is_shared()
+            && let Ok(lease) = self.port.shelf().lease().await
+        {
+            let mine = self.sheet.note(|facts| facts.epoch);
+            if lease.epoch > mine {
+                return Err(Halt::Store(StoreError::StaleEpoch { mine, theirs: lease.epoch }));
+            }
+        }
+        self.halt(&halt);
+        Ok(())
+    }
 }
 
 /// Says that the holder of `epoch` lives, until that is dropped or is not the holder any more.

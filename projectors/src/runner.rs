@@ -287,7 +287,7 @@ impl<P: Projection> Runner<P> {
             Ok(()) => Ok(Some(carrier)),
             // The loop asks for ever.
             Err(Halt::GaveUp(_)) => Ok(Some(carrier)),
-            Err(halt) => self.stopped(halt).map(|()| None),
+            Err(halt) => self.stopped(halt).await.map(|()| None),
         }
     }
 
@@ -299,7 +299,7 @@ impl<P: Projection> Runner<P> {
             Ok(None) => return Ok(()),
             Err(halt) => {
                 hands.serving = None;
-                return self.stopped(halt);
+                return self.stopped(halt).await;
             }
         };
         if let Some(rebuild) = &mut hands.rebuild
@@ -350,7 +350,7 @@ impl<P: Projection> Runner<P> {
             }
             Err(halt) => {
                 hands.serving = None;
-                self.stopped(halt)
+                self.stopped(halt).await
             }
         }
     }
@@ -361,7 +361,7 @@ impl<P: Projection> Runner<P> {
                 Ok(()) => carrier.checkpoint_written(),
                 Err(halt) => {
                     hands.serving = None;
-                    return self.stopped(halt);
+                    return self.stopped(halt).await;
                 }
             }
         }
@@ -376,7 +376,7 @@ impl<P: Projection> Runner<P> {
             Ok(()) => Ok(()),
             Err(halt) => {
                 hands.serving = None;
-                self.stopped(halt)
+                self.stopped(halt).await
             }
         }
     }
@@ -414,16 +414,7 @@ impl<P: Projection> Runner<P> {
         .await
     }
 
-    /// Gives way to another writer, and goes back with its engine; anything else stops the feed of the served rows alone.
-    pub(crate) fn stopped(&self, halt: Halt) -> Result<(), Halt> {
-        if halt.is_superseded() || halt.went_back() {
-            return Err(halt);
-        }
-        self.halt(&halt);
-        Ok(())
-    }
-
-    fn halt(&self, halt: &Halt) {
+    pub(crate) fn halt(&self, halt: &Halt) {
         tracing::error!(projection = P::NAME, %halt, "a projection has halted; the others go on");
         self.sheet.note(|facts| facts.health = Health::Halted { why: halt.to_string() });
     }

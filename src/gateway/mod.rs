@@ -77,7 +77,8 @@ pub fn layer(gateway: Gateway, router: Router) -> Router {
 
 async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = (gateway.request_id)();
-    let speaks_problems = rejections::speaks_problems(request.uri().path());
+    let path = request.uri().path();
+    let (speaks_problems, signs_in) = (rejections::speaks_problems(path), credentials::is_open(path));
     request.extensions_mut().insert(RequestId(id));
     // The route's pattern and never the path, which names people and chats.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -119,6 +120,9 @@ async fn gate(State(gateway): State<Gateway>, mut request: Request, next: Next) 
         // 503 alone is no fault of ours: a start that catches up, an engine that is away, which is said elsewhere.
         if status >= 500 && status != 503 {
             tracing::warn!(seconds, "answered")
+        } else if signs_in && (400..500).contains(&status) {
+            // Whoever was refused leaves a trace, as whoever was let in does.
+            tracing::info!(seconds, "answered")
         } else {
             tracing::debug!(seconds, "answered")
         }
@@ -177,7 +181,8 @@ async fn examine(gateway: &Gateway, request: &mut Request) -> Result<(), Problem
     let open = credentials::is_open(path);
     let carried = if open { None } else { credentials::carried(headers, secure)? };
     let carries_cookie = credentials::carries_cookie(headers, secure);
-    csrf::check(request.method(), path, headers, carries_cookie, &gateway.public)?;
+    csrf::check(request.method(), path, headers, carries_cookie, &gateway.public)
+        .inspect_err(|_| tracing::info!("refused: it did not come from the app's own pages"))?;
     let Some(carried) = carried else {
         return Ok(());
     };

@@ -106,7 +106,7 @@ fn words(kind: Kind) -> (&'static str, &'static str) {
         ),
         Kind::SessionEnded => (
             "This session was signed out, ended from another device, ended by an old refresh token coming back, or has grown too old.",
-            "Sign in again. If you did not end it yourself, change your password.",
+            "Sign in again. If you did not end it yourself, end the others in the settings: somebody may know your password.",
         ),
         Kind::NotPermitted => (
             "The person signed in may not do this, or may not do it with this person.",

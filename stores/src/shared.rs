@@ -162,6 +162,16 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shared<M, E> {
         Ok(Generation { number, model, checkpoint })
     }
 
+    /// Drops a generation that was left. It is forgotten only then: what nobody knows of would stay for ever.
+    async fn drop_left(&self, number: u64, epoch: u64) -> Result<()> {
+        self.engine.remove(number).await?;
+        let forgotten = self.change_as(epoch, |pointer| {
+            pointer.left.retain(|left| *left != number);
+            Ok(())
+        });
+        forgotten.await.map(drop)
+    }
+
     /// The epochs that the rows were written under: they may be ahead of a pointer that was restored.
     async fn highest_epoch(&self, pointer: &Pointer) -> Result<u64> {
         let mut highest = pointer.epoch;
@@ -213,7 +223,15 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
 
     async fn lease(&self) -> Result<Lease> {
         let Some(pointer) = self.engine.pointer().await? else { return Ok(Lease::default()) };
-        let checkpoint = self.follow(&pointer).await?.checkpoint().await?;
+        let checkpoint = match self.follow(&pointer).await {
+            Ok(model) => model.checkpoint().await,
+            Err(error) => Err(error),
+        };
+        // Rows that are damaged are their writer's to mend; whoever stands by goes on doing so.
+        let checkpoint = match checkpoint {
+            Err(error) if error.is_damage() => None,
+            checkpoint => checkpoint?,
+        };
         let Pointer { epoch, beat, holder, serving, .. } = pointer;
         Ok(Lease { epoch, beat, holder, serving, checkpoint })
     }
@@ -240,13 +258,11 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
             Some(pointer) => self.highest_epoch(pointer).await?,
             None => 0,
         };
-        let mut left = Vec::new();
         let pointer = self
             .change(|pointer| {
                 pointer.epoch = pointer.epoch.max(above) + 1;
                 pointer.holder = holder;
                 pointer.beat += 1;
-                left = std::mem::take(&mut pointer.left);
                 Ok(())
             })
             .await?;
@@ -256,8 +272,8 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
         {
             return Err(error);
         }
-        for number in left {
-            self.engine.remove(number).await?;
+        for number in pointer.left {
+            self.drop_left(number, epoch).await?;
         }
         let serving = match self.take(pointer.serving, epoch, &fresh).await {
             // An engine that is away is asked again; only what lasts is told of.
@@ -339,15 +355,88 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
             Ok(())
         })
         .await?;
-        self.engine.remove(number).await?;
-        let forgotten = self.change_as(epoch, |pointer| {
-            pointer.left.retain(|left| *left != number);
-            Ok(())
-        });
-        forgotten.await.map(drop)
+        self.drop_left(number, epoch).await
     }
 }
 
 fn not_being_built(number: u64) -> StoreError {
     StoreError::Refused(format!("generation {number} is not being built"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::read_model::Batch;
+
+    /// Rows that hold nothing.
+    struct Rows;
+
+    #[async_trait]
+    impl ReadModel for Rows {
+        type Change = ();
+
+        async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+            Ok(None)
+        }
+        async fn take_over(&self, fresh: Checkpoint) -> Result<Checkpoint> {
+            Ok(Checkpoint { epoch: fresh.epoch + 1, ..fresh })
+        }
+        async fn put(&self, _: Arc<Batch<()>>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Default)]
+    struct Held {
+        pointer: std::sync::Mutex<Option<Pointer>>,
+        generations: std::sync::Mutex<BTreeSet<u64>>,
+        /// Nothing can be dropped now.
+        stuck: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Engine<Rows> for Arc<Held> {
+        async fn pointer(&self) -> Result<Option<Pointer>> {
+            Ok(self.pointer.lock().expect("not poisoned").clone())
+        }
+        async fn put_pointer(&self, held: Option<u64>, next: &Pointer) -> Result<bool> {
+            let mut pointer = self.pointer.lock().expect("not poisoned");
+            let same = pointer.as_ref().map(|pointer| pointer.version) == held;
+            if same {
+                *pointer = Some(next.clone());
+            }
+            Ok(same)
+        }
+        async fn open(&self, number: u64) -> Result<Arc<Rows>> {
+            self.generations.lock().expect("not poisoned").insert(number);
+            Ok(Arc::new(Rows))
+        }
+        async fn remove(&self, number: u64) -> Result<()> {
+            if self.stuck.load(Ordering::Relaxed) {
+                return Err(StoreError::Engine { engine: "test", message: "it did not answer".to_owned() });
+            }
+            self.generations.lock().expect("not poisoned").remove(&number);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_left_is_dropped_by_whoever_comes_after_a_takeover_that_failed() {
+        let held = Arc::new(Held::default());
+        let shared = Shared::open(held.clone()).await.expect("open");
+        let fresh = Checkpoint::start(Uuid::from_u128(1), 1);
+        let first = shared.take_over(Uuid::from_u128(2), fresh.clone()).await.expect("taken over");
+        let next = shared.begin(fresh.clone(), first.epoch, Asked::default()).await.expect("begun");
+        shared.switch(next.number, first.epoch).await.expect("switched");
+        held.stuck.store(true, Ordering::Relaxed);
+        assert!(shared.take_over(Uuid::from_u128(3), fresh.clone()).await.is_err(), "it did not answer");
+        held.stuck.store(false, Ordering::Relaxed);
+        shared.take_over(Uuid::from_u128(3), fresh).await.expect("taken over");
+        assert_eq!(*held.generations.lock().expect("not poisoned"), BTreeSet::from([next.number]));
+        let pointer = held.pointer().await.expect("it answers").expect("there is one");
+        assert_eq!((pointer.serving, pointer.left), (next.number, Vec::new()));
+    }
 }

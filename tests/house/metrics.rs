@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::requests::{Authorize, Done, Secret, Send};
+use domain::requests::{Authorize, Done, Refresh, Secret, Send};
 
 use crate::api::{Answer, Api, new_key};
 use crate::engine::{Engine, Place};
 use crate::letopis::{Folder, until};
 use crate::load::{Attempt, Circle};
-use crate::people::Person;
+use crate::people::{Person, registration};
 use crate::proxy::Proxy;
 use crate::signals::open_socket;
 
@@ -275,6 +275,37 @@ async fn a_log_line_says_whose_request_it_is_and_what_came_of_it() {
         let seconds: f64 = seconds.and_then(|it| it.parse().ok()).expect("how long it took");
         assert!((0.0..60.0).contains(&seconds), "{line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_refused_leaves_a_line() {
+    let folder = Folder::new();
+    // As it is without a word about it.
+    let letopis = folder.settings().start().await;
+    let api = Api::of(&letopis);
+    let ann = Person::register(&api, "ann").await;
+    let stranger =
+        Authorize { email: "nobody@letopis.example".into(), password: Secret("wrong, wrong".into()) };
+    let refresh = Refresh { refresh_token: Some(Secret("a token that is none".into())) };
+    let elsewhere = ann.on(&api).request("POST", "/command/v1/authorize").json(&stranger);
+    let elsewhere = Answer::of(elsewhere.header("Sec-Fetch-Site", "cross-site")).await.expect("it answers");
+    let answers = [
+        (api.command("authorize", None, &stranger).await, "authorize", 401),
+        (api.command("register", Some(new_key()), &registration("ann")).await, "register", 409),
+        (api.command("refresh", None, &refresh).await, "refresh", 401),
+        (elsewhere, "authorize", 403),
+    ];
+    let said = letopis.stop().await;
+    for (answer, command, status) in answers {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let id = answer.header("x-request-id");
+        let line = said.lines().find(|line| line.contains(id) && line.contains("answered"));
+        let line = line.unwrap_or_else(|| panic!("{command}: nothing of {id} in\n{said}"));
+        assert!(line.contains(&format!("route=\"/command/v1/{command}\"")), "{line}");
+        assert!(line.contains(&format!("status={status}")), "{line}");
+    }
+    assert!(said.contains("did not come from the app's own pages"), "{said}");
+    assert!(!said.contains("nobody@letopis.example"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

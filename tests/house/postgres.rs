@@ -195,10 +195,10 @@ fn free_port() -> u16 {
     for _ in 0..100 {
         let mut random = [0; 2];
         getrandom::fill(&mut random).expect("random numbers");
-        let port = 20_000 + u16::from_le_bytes(random) % 12_000;
+        let port = 26_000 + u16::from_le_bytes(random) % 6_000;
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
-    panic!("no free port between 20000 and 32000")
+    panic!("no free port between 26000 and 32000")
 }

@@ -180,6 +180,15 @@ async fn lifted_limits_are_refused_where_others_can_reach_it() {
 }
 
 #[tokio::test]
+async fn a_password_hash_that_costs_too_little_is_refused() {
+    for weak in ["m=8,t=1,p=1", "m=19456,t=1,p=1", "m=19455,t=2,p=1"] {
+        let settings = Folder::new().settings().with("LETOPIS_RATE_LIMIT", "on");
+        let said = settings.with("LETOPIS_PASSWORD_HASH", weak).refused().await;
+        assert_says(&said, &["LETOPIS_PASSWORD_HASH", "m=19456,t=2,p=1"]);
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address");

@@ -136,10 +136,10 @@ fn free_ports() -> u16 {
     for _ in 0..100 {
         let mut random = [0; 2];
         getrandom::fill(&mut random).expect("random numbers");
-        let first = 20_000 + (u16::from_le_bytes(random) % 600) * 20;
+        let first = 20_000 + (u16::from_le_bytes(random) % 300) * 20;
         if (first..first + 20).all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return first;
         }
     }
-    panic!("no 20 free ports in a row between 20000 and 32000")
+    panic!("no 20 free ports in a row between 20000 and 26000")
 }

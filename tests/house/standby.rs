@@ -1,10 +1,13 @@
 //! Two processes on the same log and engines: one writes each projection, the other stands by. Who
 //! was asleep while the other took over changes nothing.
 
-use crate::api::Api;
+use domain::requests::{Done, Revoke};
+
+use crate::api::{Api, new_key};
 use crate::engine::{Engine, Place};
 use crate::letopis::{Folder, PATIENCE_WITH_COMMANDS, Settings, until, within};
 use crate::load::{Circle, Load};
+use crate::people::Person;
 use crate::servers::Servers;
 
 const SENDERS: usize = 4;
@@ -71,6 +74,21 @@ async fn all_show_the_head(settings: &Settings) {
         .await;
 }
 
+/// Whoever signs out on one process is out on the other, on both APIs, when that is answered.
+async fn out_on_one_is_out_on_both(both: [&Api; 2]) {
+    for (number, (here, there)) in [(both[0], both[1]), (both[1], both[0])].into_iter().enumerate() {
+        let leaver = Person::register(here, &format!("leaver_{number}")).await;
+        let elsewhere = leaver.on(there);
+        until("they are in on both", async || {
+            (elsewhere.get("/query/v1/me").await.status == 200).then_some(())
+        })
+        .await;
+        leaver.on(here).done::<Done>("revoke", &Revoke { session_id: None, others: None }).await;
+        assert_eq!(elsewhere.get("/query/v1/me").await.status, 401);
+        assert_eq!(elsewhere.command("add", Some(new_key()), &leaver.whom()).await.status, 401);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
     let (servers, place) = tokio::join!(
@@ -114,6 +132,7 @@ async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
         circle.send_all_again(api, &mut all).await;
         circle.assert_all_there(api, &all).await;
     }
+    out_on_one_is_out_on_both([&on_one, &on_two]).await;
     // One that stops in order is succeeded at once; the next to come stands by.
     one.stop().await;
     all_are(&second, "running").await;

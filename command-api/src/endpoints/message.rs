@@ -32,6 +32,8 @@ pub(super) struct Sent {
     pub forwarded_from: Option<PersonId>,
     pub attachments: Vec<Attachment>,
     text: Sealed,
+    /// Where in the log whoever asks has left the chat: how the message reads since then is not theirs to know.
+    until: Option<u64>,
 }
 
 impl Sent {
@@ -61,7 +63,8 @@ pub(super) async fn sent(
             author, text, attachments, forwarded_from, ..
         }))) => {
             let text = text.sealed().cloned().ok_or(Kind::Internal)?;
-            Ok(Sent { author, forwarded_from, attachments, text })
+            let until = left_at(state, chat, &holder, person).await?;
+            Ok(Sent { author, forwarded_from, attachments, text, until })
         }
         _ => {
             tracing::error!(%stream, sequence, "a message is not where its chat says");
@@ -70,7 +73,41 @@ pub(super) async fn sent(
     }
 }
 
-/// What a message says now, and how often it was edited until then.
+/// The position at which somebody left who is not in the chat any more. It stands between the last message that
+/// they may read and the next one.
+async fn left_at(
+    state: &CommandState,
+    chat: ChatId,
+    holder: &Chat,
+    person: PersonId,
+) -> Result<Option<u64>, Problem> {
+    if holder.has_member(person) {
+        return Ok(None);
+    }
+    let last = holder.last_shown(person);
+    let mut sequence = holder.sequence_of(last).ok_or(Kind::NotFound)?;
+    let (stream, mut left) = (StreamId::of::<Chat>(chat), None);
+    loop {
+        let (page, _) = state.executor.log().stream(&stream, sequence, PAGE).await.map_err(unavailable)?;
+        for recorded in &page {
+            match recorded.decode() {
+                Ok(Event::Chat(
+                    ChatEvent::MemberLeft { person: who, .. } | ChatEvent::MemberRemoved { person: who, .. },
+                )) if who == person => left = Some(recorded.position),
+                Ok(Event::Chat(ChatEvent::MessageSent { .. })) => {
+                    return left.ok_or(Kind::Internal.into()).map(Some);
+                }
+                _ => {}
+            }
+            sequence = recorded.sequence;
+        }
+        if page.len() < PAGE {
+            return left.ok_or(Kind::Internal.into()).map(Some);
+        }
+    }
+}
+
+/// What a message says now, or said when whoever asks left, and how often it was edited until now.
 ///
 /// # Errors
 /// `message-deleted`, also where its author's key was destroyed; `unavailable`.
@@ -89,8 +126,13 @@ pub(super) async fn wording(
                 return Err(Kind::Internal.into());
             };
             message.evolve(&event);
-            if let MessageEvent::MessageEdited { text, .. } = event {
-                latest = text.sealed().cloned();
+            match event {
+                MessageEvent::MessageEdited { text, .. }
+                    if sent.until.is_none_or(|until| recorded.position <= until) =>
+                {
+                    latest = text.sealed().cloned();
+                }
+                _ => {}
             }
             sequence = recorded.sequence;
         }

@@ -228,3 +228,28 @@ async fn a_forward_is_its_first_authors() {
     assert_eq!(room.open("Chat", stream, &sealed), "", "it is lost with him");
     assert_eq!(room.forward(ann, 1, chat, chat).await.refused(), (409, "message-deleted"));
 }
+
+#[tokio::test]
+async fn who_has_left_passes_on_what_they_could_read() {
+    let room = Room::new().await;
+    let Room { stack, ann, bob, carol, chat, .. } = &room;
+    let side = stack.of(carol, "create_chat", json!({ "user_id": ann.id })).await.ok()["chat_id"].clone();
+    let passed = async || {
+        room.forward(carol, 1, chat, &side).await.ok();
+        let Event::Chat(ChatEvent::MessageSent { text, .. }) = stack.newest().await else { panic!("sent") };
+        room.open("Chat", side.as_str().expect("an id"), text.sealed().expect("sealed"))
+    };
+    room.edit(bob, "second").await.ok();
+    // What happens beside it changes nothing of it.
+    stack.of(ann, "rename_chat", json!({ "chat_id": chat, "title": "Four" })).await.ok();
+    stack.of(ann, "remove_member", json!({ "chat_id": chat, "user_id": carol.id })).await.ok();
+    room.edit(bob, "not for Carol").await.ok();
+    assert_eq!(passed().await, "second", "before anything else is said");
+    stack.of(bob, "send", json!({ "chat_id": chat, "text": "she is gone" })).await.ok();
+    assert_eq!(passed().await, "second");
+    stack.of(ann, "add_member", json!({ "chat_id": chat, "user_id": carol.id })).await.ok();
+    assert_eq!(passed().await, "not for Carol", "she is back");
+    room.of(bob, "delete_message", 1, json!({})).await.ok();
+    assert_eq!(room.forward(carol, 1, chat, &side).await.refused(), (409, "message-deleted"));
+    stack.verify().await;
+}

@@ -2,22 +2,23 @@
 //! closes it on Escape, and gives the focus back.
 
 use domain::Timestamp;
-use domain::ids::ChatId;
+use domain::ids::{ChatId, MessageId};
 use domain::views::{Attachment, AttachmentKind, Deleted, ReportReason, Version};
 use leptos::html::Dialog;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-use super::attachment::download_link;
+use super::attachment::{ask_again, download_link};
 use super::chat_row::chat_name;
 use super::icon::Icon;
 use super::message_text::message_text;
+use super::panel::{FailedPanel, Skeleton};
 use crate::api::{Answer, Failure, blob_path};
+use crate::browser::new_key;
 use crate::format;
 use crate::i18n::{t, t_with};
 use crate::later::Part;
 use crate::state::{Conversation, Store};
-use crate::wording::failure_text;
 
 /// The usual ones first.
 pub const EMOJI: &[&str] = &[
@@ -270,12 +271,17 @@ fn ForwardTo(conversation: Conversation, acts: Acts, number: u64) -> impl IntoVi
         })
     });
     let kept = StoredValue::new(conversation);
+    // Tried again, it is the same message: one whose answer was lost may have arrived.
+    let ids = StoredValue::new(Vec::<(ChatId, MessageId)>::new());
     let row = move |(to, name): (ChatId, String)| {
         let said = name.clone();
         let choose = move |_| {
             let (conversation, said) = (kept.get_value(), said.clone());
+            let known = ids.with_value(|ids| ids.iter().find(|(chat, _)| *chat == to).map(|(_, id)| *id));
+            let id = known.unwrap_or_else(|| MessageId(new_key()));
+            ids.update_value(|ids| ids.push((to, id)));
             perform(store, acts, busy, async move {
-                store.forward(&conversation, number, to).await?;
+                store.forward(id, &conversation, number, to).await?;
                 store.notice.set(Some(t_with("act.forwarded", &[("name", &said)])));
                 Ok(())
             });
@@ -317,17 +323,19 @@ fn report(conversation: Conversation, acts: Acts, number: u64) -> AnyView {
 
 fn versions(conversation: &Conversation, number: u64) -> AnyView {
     let store = expect_context::<Store>();
-    let found = RwSignal::new(None::<Result<Vec<Version>, Failure>>);
-    {
-        let conversation = conversation.clone();
+    let found = RwSignal::new(None::<Answer<Vec<Version>>>);
+    let kept = StoredValue::new(conversation.clone());
+    let load = move || {
+        found.set(None);
         spawn_local(async move {
-            let answer = store.versions(&conversation, number).await;
+            let answer = store.versions(&kept.get_value(), number).await;
             found.try_set(Some(answer));
         });
-    }
+    };
+    load();
     let list = move || match found.get() {
-        None => view! { <p role="status">{t("loading")}</p> }.into_any(),
-        Some(Err(failure)) => view! { <p role="alert">{failure_text(&failure)}</p> }.into_any(),
+        None => view! { <Skeleton rows=2/> }.into_any(),
+        Some(Err(failure)) => view! { <FailedPanel failure retry=load/> }.into_any(),
         Some(Ok(versions)) => {
             let row = |version: Version| {
                 view! {
@@ -352,15 +360,24 @@ fn picture(conversation: &Conversation, acts: Acts, number: u64) -> AnyView {
         _ => 0,
     });
     let kept = StoredValue::new(conversation.clone());
-    let go = move |onward: bool| kept.with_value(|conversation| turn(conversation, acts, onward));
+    let failed = RwSignal::new(false);
+    let go = move |onward: bool| {
+        failed.set(false);
+        kept.with_value(|conversation| turn(conversation, acts, onward));
+    };
     let shown = move || {
-        pictures.with_value(|all| all.get(index.get()).cloned()).map(|it| {
-            let path = blob_path(it.blob_id, None);
-            view! {
-                <img src=path alt=it.name.clone() width=it.width height=it.height/>
-                {download_link(store, it.blob_id, it.name)}
-            }
-        })
+        if failed.get() {
+            let retry = move || failed.set(false);
+            return Some(view! { <FailedPanel failure=Failure::Offline retry/> }.into_any());
+        }
+        let it = pictures.with_value(|all| all.get(index.get()).cloned())?;
+        let (image, path) = (NodeRef::new(), blob_path(it.blob_id, None));
+        let on_error = ask_again(image, path.clone(), move || failed.set(true));
+        let shown = view! {
+            <img node_ref=image src=path alt=it.name.clone() width=it.width height=it.height on:error=on_error/>
+            {download_link(store, it.blob_id, it.name)}
+        };
+        Some(shown.into_any())
     };
     view! {
         <div class="whole">

@@ -55,29 +55,37 @@ fn Preview(
     /// Pixels of the whole.
     size: (u32, u32),
 ) -> impl IntoView {
-    let store = expect_context::<Store>();
     let image = NodeRef::<Img>::new();
-    let failures = StoredValue::new(0_usize);
     let (width, height) = fitted(size.0, size.1);
     let path = blob_path(blob, Some(PREVIEW));
-    let again = path.clone();
-    let on_error = move |_| {
-        let Some(pause) = PAUSES.get(failures.get_value()) else { return };
-        failures.update_value(|count| *count += 1);
-        let again = again.clone();
-        spawn_local(async move {
-            sleep(*pause).await;
-            store.renew_for_photos().await;
-            if let Some(image) = image.try_get_untracked().flatten() {
-                image.set_src(&again);
-            }
-        });
-    };
+    let on_error = ask_again(image, path.clone(), || {});
     view! {
         <img node_ref=image src=path alt="" width=width height=height loading="lazy" decoding="async" draggable="false"
             on:error=on_error/>
     }
     .into_any()
+}
+
+/// What to do when a picture does not load: its credentials may have run out, or too much was asked for. After some
+/// tries it is given up.
+pub fn ask_again(
+    image: NodeRef<Img>,
+    path: String,
+    give_up: impl Fn() + 'static,
+) -> impl FnMut(web_sys::ErrorEvent) {
+    let store = expect_context::<Store>();
+    let mut pauses = PAUSES.iter();
+    move |_| {
+        let Some(pause) = pauses.next() else { return give_up() };
+        let path = path.clone();
+        spawn_local(async move {
+            sleep(*pause).await;
+            store.renew_for_photos().await;
+            if let Some(image) = image.try_get_untracked().flatten() {
+                image.set_src(&path);
+            }
+        });
+    }
 }
 
 /// A link that saves a file under its own name. Credentials that have run out are renewed before.

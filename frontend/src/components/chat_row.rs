@@ -22,9 +22,13 @@ pub fn chat_name(chat: &Chat) -> String {
     match (&chat.peer, &chat.title) {
         (Some(peer), _) if peer.state == PersonState::Erased => t("person.erased"),
         (Some(peer), _) => peer.name.clone(),
-        (None, Some(title)) => title.clone(),
-        (None, None) => t("chat.untitled"),
+        (None, title) => title_or(title.as_deref().unwrap_or_default()),
     }
+}
+
+/// A group's title; it is lost with the key of whoever gave it.
+pub fn title_or(title: &str) -> String {
+    if title.is_empty() { t("chat.untitled") } else { title.to_owned() }
 }
 
 pub fn chat_avatar(chat: &Chat, photo: Memo<Option<String>>, size: Size) -> AnyView {

@@ -389,6 +389,10 @@ pub fn Composer(conversation: Conversation) -> impl IntoView {
 /// The last own message that can be edited.
 fn last_own(conversation: &Conversation, store: Store) -> Option<u64> {
     conversation.window.with_untracked(|window| {
+        if window.newer {
+            // It is not shown.
+            return None;
+        }
         window.entries.iter().rev().find_map(|entry| {
             let number = entry.number()?;
             let can = entry.item.with_untracked(|item| {

@@ -101,10 +101,6 @@ impl Members {
     pub fn owners(self) -> usize {
         self.list.with(|list| list.iter().filter(|member| member.role == Role::Owner).count())
     }
-
-    pub fn is_alone(self) -> bool {
-        self.list.with(|list| list.len() <= 1)
-    }
 }
 
 /// What is asked about before it is done.

@@ -214,12 +214,15 @@ fn Endings(id: ChatId, role: Memo<Role>, open: Memo<bool>, members: Members) -> 
     };
     let question = move || {
         asked.get().map(|ending| {
-            let (text, yes, back) = match ending {
-                Ending::Leave => {
-                    (untrack(|| leave_text(role.get(), members, open.get())), "group.leave", LEAVE)
-                }
-                Ending::Dissolve => (t("group.dissolve.question"), "group.dissolve", DISSOLVE),
+            let (yes, back) = match ending {
+                Ending::Leave => ("group.leave", LEAVE),
+                Ending::Dissolve => ("group.dissolve", DISSOLVE),
             };
+            // Who else is there may not be known yet.
+            let text = Signal::derive(move || match ending {
+                Ending::Leave => leave_text(store, id, role.get(), members, open.get()),
+                Ending::Dissolve => t("group.dissolve.question"),
+            });
             let cancel = move || {
                 asked.set(None);
                 focus(back);
@@ -243,9 +246,10 @@ fn Endings(id: ChatId, role: Memo<Role>, open: Memo<bool>, members: Members) -> 
 }
 
 /// What leaving means, which hangs on who else is there.
-fn leave_text(role: Role, members: Members, open: bool) -> String {
-    let only_owner = role == Role::Owner && members.owners() <= 1 && open;
-    match (only_owner, members.is_alone()) {
+fn leave_text(store: Store, id: ChatId, role: Role, members: Members, open: bool) -> String {
+    let only_owner = role == Role::Owner && members.owners() == 1 && open;
+    let alone = store.peek_chat(id, |chat| chat.member_count) == Some(1);
+    match (only_owner, alone) {
         (true, true) => t("group.leave.question.alone"),
         (true, false) => t("group.leave.question.owner"),
         (false, _) => t("group.leave.question"),

@@ -3,6 +3,7 @@
 use domain::views::{Author, Line, LineKind, Role};
 use leptos::prelude::*;
 
+use super::chat_row::title_or;
 use super::message::author_name;
 use crate::format;
 use crate::i18n::{t, t_count, t_with};
@@ -11,7 +12,7 @@ use crate::state::TOGETHER;
 fn words(line: &Line) -> String {
     let name = |author: &Option<Author>| author.as_ref().map(author_name).unwrap_or_default();
     let (by, person) = (name(&line.by), name(&line.person));
-    let title = line.title.clone().unwrap_or_default();
+    let title = title_or(line.title.as_deref().unwrap_or_default());
     let key = match (line.kind, line.role) {
         (LineKind::Created, _) => "line.created",
         (LineKind::Renamed, _) => "line.renamed",

@@ -43,6 +43,8 @@ pub fn MessageRow(
     /// Whether authors are named: there may be more than two.
     named: bool,
     on_jump: Callback<u64>,
+    /// Whether one may write here, and so answer and react.
+    can_send: Memo<bool>,
 ) -> impl IntoView {
     let store = expect_context::<Store>();
     let entry = row.entry.clone();
@@ -134,10 +136,13 @@ pub fn MessageRow(
             let conversation = conversation.clone();
             is_there.then(|| {
                 let items = Arc::new(move || acts.map_or_else(Vec::new, |acts| items(store, &conversation, acts, number)));
+                let reply = reply.clone();
                 view! {
-                    <button type="button" class="message-action" title=t("message.reply") aria-label=t("message.reply") on:click=reply.clone()>
-                        {Icon::Reply.view()}
-                    </button>
+                    {move || can_send.get().then(|| view! {
+                        <button type="button" class="message-action" title=t("message.reply") aria-label=t("message.reply") on:click=reply.clone()>
+                            {Icon::Reply.view()}
+                        </button>
+                    })}
                     <Menu label=t("message.menu") items/>
                 }
             })
@@ -166,7 +171,7 @@ pub fn MessageRow(
                     </span>
                     {move || {
                         let reactions = reactions.get();
-                        (!reactions.is_empty()).then(|| reactions_view(store, kept, number, reactions))
+                        (!reactions.is_empty()).then(|| reactions_view(store, kept, number, reactions, can_send))
                     }}
                 </div>
                 {actions}
@@ -237,6 +242,7 @@ fn reactions_view(
     conversation: StoredValue<Conversation>,
     number: Memo<Option<u64>>,
     reactions: Vec<Reaction>,
+    can_send: Memo<bool>,
 ) -> AnyView {
     let one = move |Reaction { emoji, count, mine }: Reaction| {
         let label = t_count("message.reacted", count).replace("{emoji}", &emoji);
@@ -247,7 +253,8 @@ fn reactions_view(
             }
         };
         view! {
-            <li><button type="button" class="reaction" aria-pressed=if mine { "true" } else { "false" } aria-label=label on:click=toggle>
+            <li><button type="button" class="reaction" aria-pressed=if mine { "true" } else { "false" } aria-label=label
+                disabled=move || !can_send.get() on:click=toggle>
                 {emoji} " " {count}
             </button></li>
         }

@@ -7,7 +7,7 @@ use crate::i18n::t;
 
 #[component]
 pub fn Question(
-    text: String,
+    #[prop(into)] text: Signal<String>,
     /// The words for going through with it.
     yes: String,
     busy: RwSignal<bool>,
@@ -31,7 +31,7 @@ pub fn Question(
     let label = yes.clone();
     view! {
         <div class="question" role="group" aria-label=label on:keydown=on_key>
-            <p>{text}</p>
+            <p>{move || text.get()}</p>
             <button type="button" class="button danger" aria-disabled=move || busy.get().then_some("true")
                 on:click=move |_| on_yes()>{yes}</button>
             <button type="button" class="button" node_ref=no on:click=move |_| on_no()>{t("cancel")}</button>

@@ -64,5 +64,10 @@ pub fn Notice() -> impl IntoView {
 #[component]
 pub fn Announcer() -> impl IntoView {
     let store = expect_context::<Store>();
-    view! { <div class="sr" role="log" aria-live="polite" aria-label=t("announcer.label")>{move || store.announcement.get()}</div> }.into_any()
+    view! {
+        <div class="sr" role="log" aria-live="polite" aria-label=t("announcer.label")>
+            {move || store.announcements.get().into_iter().map(|words| view! { <p>{words}</p> }).collect_view()}
+        </div>
+    }
+    .into_any()
 }

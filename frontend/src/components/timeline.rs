@@ -14,7 +14,7 @@ use super::line::lines_view;
 use super::message::{MessageRow, reply_to};
 use super::panel::{EmptyPanel, FailedPanel, Skeleton};
 use super::rows::rows;
-use crate::browser::{focus, is_attended, next_frame, sleep};
+use crate::browser::{document, focus, is_attended, next_frame, sleep};
 use crate::i18n::{t, t_count, t_with};
 use crate::pages::shell::short_count;
 use crate::state::{Conversation, Paging, Phase, Store, Window};
@@ -32,6 +32,20 @@ struct Scroller {
     at_bottom: RwSignal<bool>,
 }
 
+/// What is to stay where it is.
+#[derive(Clone)]
+struct Anchor {
+    number: String,
+    /// Pixels below the top edge.
+    offset: f64,
+    /// The number of the message that has the focus.
+    focused: Option<String>,
+}
+
+fn focused_message() -> Option<String> {
+    document().active_element()?.closest("article").ok()??.get_attribute("data-number")
+}
+
 impl Scroller {
     fn get(self) -> Option<HtmlElement> {
         self.element.try_get_untracked().flatten().map(|element| (*element).clone().unchecked_into())
@@ -45,21 +59,29 @@ impl Scroller {
     }
 
     /// The message at the top edge, and how far below it begins.
-    fn anchor(self) -> Option<(String, f64)> {
+    fn anchor(self) -> Option<Anchor> {
         let element = self.get()?;
         let top = element.get_bounding_client_rect().top();
         let articles = element.query_selector_all("article[data-number]").ok()?;
         (0..articles.length()).find_map(|index| {
             let article: Element = articles.item(index)?.unchecked_into();
             let place = article.get_bounding_client_rect();
-            (place.bottom() > top)
-                .then(|| article.get_attribute("data-number").map(|it| (it, place.top() - top)))?
+            let number = article.get_attribute("data-number").filter(|_| place.bottom() > top)?;
+            Some(Anchor { number, offset: place.top() - top, focused: focused_message() })
         })
     }
 
-    /// Brings the message back to where it was.
-    fn hold(self, anchor: Option<(String, f64)>) {
-        let Some((element, (number, offset))) = self.get().zip(anchor) else { return };
+    /// Brings the message back to where it was. The first row is another one now that something stands above it, and
+    /// loses the focus.
+    fn hold(self, anchor: Option<Anchor>) {
+        let Some((element, Anchor { number, offset, focused })) = self.get().zip(anchor) else { return };
+        if let Some(focused) = focused.filter(|_| focused_message().is_none())
+            && document().active_element().is_none_or(|it| it.tag_name() == "BODY")
+            && let Ok(Some(article)) = element.query_selector(&format!("article[data-number='{focused}']"))
+            && let Some(article) = article.dyn_ref::<HtmlElement>()
+        {
+            let _ = article.focus();
+        }
         if let Ok(Some(article)) = element.query_selector(&format!("article[data-number='{number}']")) {
             let moved =
                 article.get_bounding_client_rect().top() - element.get_bounding_client_rect().top() - offset;
@@ -116,6 +138,7 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
         chat.with(|chat| chat.as_ref().and_then(|chat| chat.peer_read_number).unwrap_or(0))
     });
     let unread = Memo::new(move |_| chat.with(|chat| chat.as_ref().map_or(0, |chat| chat.unread)));
+    let can_send = Memo::new(move |_| chat.with(|chat| chat.as_ref().is_some_and(|chat| chat.can_send)));
     let kept = StoredValue::new(conversation.clone());
     let laid_out = Memo::new_with_compare(
         move |_| kept.with_value(|conversation| rows(conversation, store.my_id)),
@@ -299,6 +322,19 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
         on_cleanup(move || here.remove());
     }
 
+    let paging_failed = move |end: bool| {
+        move || {
+            (paging.get() == Paging::Failed { older: end }).then(|| {
+                let words = if end { "conversation.older-failed" } else { "conversation.newer-failed" };
+                let retry = move |_| page(end);
+                view! {
+                    <p class="paging-failed">
+                        {t(words)} " " <button type="button" class="link" on:click=retry>{t("retry")}</button>
+                    </p>
+                }
+            })
+        }
+    };
     // A feed without an article is none.
     let holds = move |value: &'static str| (!speechless.get()).then_some(value);
     let label = move || {
@@ -310,27 +346,19 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
             <div class="scroll history-scroll" node_ref=scroller.element on:scroll=on_scroll>
                 <div class="feed" node_ref=feed role=move || holds("feed") tabindex=move || holds("0") aria-label=move || holds("").map(|_| label())
                     aria-busy=move || if matches!(paging.get(), Paging::Older | Paging::Newer) { "true" } else { "false" }
-                    on:keydown=move |event| kept.with_value(|conversation| walk(&event, conversation))
+                    on:keydown=move |event| kept.with_value(|conversation| walk(&event, conversation, can_send.get_untracked()))
                     on:contextmenu=move |event| open_menu(&event)
                     on:touchstart=move |event| hold(touched, &event) on:touchmove=move |_| let_go(touched)
                     on:touchend=move |_| let_go(touched) on:touchcancel=move |_| let_go(touched)>
-                    {move || match paging.get() {
-                        Paging::Failed(_) => view! {
-                            <p class="paging-failed">
-                                {t("conversation.older-failed")} " "
-                                <button type="button" class="link" on:click=move |_| page(true)>{t("retry")}</button>
-                            </p>
-                        }
-                        .into_any(),
-                        _ => ().into_any(),
-                    }}
+                    {paging_failed(true)}
                     <For each=move || blocks.get() key=|block| *block children=move |block| view! {
                         <div class="turns">
                             <For each=move || rows_of(block) key=|row| (row.entry.author, row.entry.id, row.day, row.unread, row.lead, row.lines.last().map(|line| line.position), row.lines.len())
-                                children=move |row| view! { <MessageRow row conversation=kept.get_value() peer_read named on_jump/> }/>
+                                children=move |row| view! { <MessageRow row conversation=kept.get_value() peer_read named on_jump can_send/> }/>
                         </div>
                     }/>
                     {move || last_lines.with(|lines| lines_view(lines))}
+                    {paging_failed(false)}
                 </div>
                 <Show when=move || empty.get()>
                     <EmptyPanel icon=Icon::Chats title=t("conversation.empty.title") text=t("conversation.empty.text")/>
@@ -390,7 +418,7 @@ fn let_go(touched: StoredValue<u32>) {
 }
 
 /// Keys within the history: from message to message, to answer one, and back to writing.
-fn walk(event: &web_sys::KeyboardEvent, conversation: &Conversation) {
+fn walk(event: &web_sys::KeyboardEvent, conversation: &Conversation, can_send: bool) {
     // What lies in a message, as its menu, has used the key.
     if event.default_prevented() || event.alt_key() || event.ctrl_key() || event.meta_key() {
         return;
@@ -402,7 +430,7 @@ fn walk(event: &web_sys::KeyboardEvent, conversation: &Conversation) {
     let to = match event.key().as_str() {
         "ArrowUp" | "PageUp" => here.map_or_else(|| last_article(&target), |article| beside(&article, false)),
         "ArrowDown" | "PageDown" => here.and_then(|article| beside(&article, true)),
-        "r" | "R" | "к" | "К" if number.is_some() => {
+        "r" | "R" | "к" | "К" if number.is_some() && can_send => {
             event.prevent_default();
             reply_to(conversation, number);
             return;

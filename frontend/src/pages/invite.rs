@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::api::{Answer, Failure};
 use crate::browser::{focus, new_key, next_frame};
 use crate::components::avatar::{Size, group_avatar};
+use crate::components::chat_row::title_or;
 use crate::components::icon::Icon;
 use crate::components::message::author_name;
 use crate::components::panel::{EmptyPanel, FailedPanel, Skeleton};
@@ -143,10 +144,11 @@ fn Offer(invitation: Invitation, known: RwSignal<Known>) -> impl IntoView {
         }
         .into_any()
     };
+    let title = title_or(&invitation.title);
     view! {
         <section class="block invitation" aria-labelledby=TITLE>
-            {group_avatar(chat_id, &invitation.title, Size::Large)}
-            <h2 class="person-name" id=TITLE tabindex="-1" dir="auto">{invitation.title.clone()}</h2>
+            {group_avatar(chat_id, &title, Size::Large)}
+            <h2 class="person-name" id=TITLE tabindex="-1" dir="auto">{title}</h2>
             <p class="muted">{t_count("group.members", invitation.member_count)}</p>
             <p class="invited-by" dir="auto">{t_with("invite.by", &[("name", &author_name(&invitation.by))])}</p>
             {step}

@@ -66,8 +66,11 @@ impl Desk {
             let Some(wanted) = self.shown.try_get_untracked().filter(|wanted| *wanted != known) else {
                 return Ok(());
             };
-            self.store.api.change_settings(&changes(known, wanted)).await?;
-            self.store.me.update(|me| me.settings = wanted);
+            let done = self.store.api.change_settings(&changes(known, wanted)).await?;
+            self.store.me.update(|me| {
+                me.settings = wanted;
+                me.position = me.position.max(done.position);
+            });
         }
     }
 }

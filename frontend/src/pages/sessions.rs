@@ -99,6 +99,7 @@ fn session_row(session: Session, end: impl Fn(Option<SessionId>) + Copy + 'stati
     let device =
         if session.device.is_empty() { t("settings.sessions.unknown") } else { device_name(&session.device) };
     let began = t_with("settings.sessions.began", &[("time", &format::full(session.started_at))]);
+    let used = t_with("settings.sessions.used", &[("time", &format::full(session.refreshed_at))]);
     let label = t_with("settings.sessions.end.name", &[("device", &device)]);
     view! {
         <li class="session">
@@ -107,7 +108,7 @@ fn session_row(session: Session, end: impl Fn(Option<SessionId>) + Copy + 'stati
                     {device}
                     {session.current.then(|| view! { " " <span class="pill">{t("settings.sessions.current")}</span> })}
                 </p>
-                <p class="muted">{began} " · " {session.address.clone()}</p>
+                <p class="muted">{began} " · " {used} " · " {session.address.clone()}</p>
             </div>
             {(!session.current).then(|| view! {
                 <button type="button" class="button small danger" aria-label=label on:click=move |_| end(Some(id))>{t("settings.sessions.end")}</button>

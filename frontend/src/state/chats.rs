@@ -22,14 +22,8 @@ pub fn is_muted(chat: &Chat) -> bool {
     chat.muted_until.is_some_and(|until| until.millis() as f64 > now())
 }
 
-/// Milliseconds of a chat's last sign of life: its last message, else its making, which its id tells.
-fn activity(chat: &Chat) -> i64 {
-    let made = i64::try_from(chat.chat_id.0.as_u128() >> 80).unwrap_or_default();
-    chat.last.as_ref().map_or(made, |last| last.sent_at.millis())
-}
-
 fn sort(chats: &mut [Chat]) {
-    chats.sort_by_cached_key(|chat| (!chat.pinned, std::cmp::Reverse(activity(chat)), chat.chat_id));
+    chats.sort_by_cached_key(|chat| (!chat.pinned, std::cmp::Reverse(chat.active_at), chat.chat_id));
 }
 
 /// Takes a message into the chat's last message and counts; false if it was in there already.
@@ -39,6 +33,7 @@ fn note(chat: &mut Chat, message: &Message, mine: bool) -> bool {
     }
     chat.last_number = message.number;
     chat.last = Some(message.clone());
+    chat.active_at = message.sent_at;
     if mine {
         chat.read_number = message.number;
         chat.unread = 0;
@@ -54,8 +49,14 @@ fn renewed(known: &Chat, answer: Chat) -> Chat {
     if answer.left {
         answer
     } else if known.last_number > answer.last_number {
-        let Chat { last, last_number, unread, .. } = known;
-        Chat { last: last.clone(), last_number: *last_number, unread: *unread, ..answer }
+        let Chat { last, active_at, last_number, unread, .. } = known;
+        Chat {
+            last: last.clone(),
+            active_at: *active_at,
+            last_number: *last_number,
+            unread: *unread,
+            ..answer
+        }
     } else {
         let read_number = known.read_number.max(answer.read_number);
         let unread = if read_number >= answer.last_number { 0 } else { answer.unread };
@@ -287,6 +288,7 @@ mod tests {
             dissolved: false,
             history: None,
             last: None,
+            active_at: Timestamp(i64::try_from(number).expect("a small number") * 1_000),
             last_number: 0,
             read_number: 0,
             peer_read_number: Some(0),

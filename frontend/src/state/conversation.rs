@@ -111,6 +111,8 @@ pub struct Window {
     pub entries: Vec<Entry>,
     /// By the message that they stand after, then as they happened.
     lines: Vec<Line>,
+    /// The numbers at which blocks begin, which are rows that came together: see [`block_of`](Self::block_of).
+    blocks: Vec<u64>,
     /// Whether there are older ones than these.
     pub older: bool,
     /// Whether there are newer ones than these.
@@ -154,6 +156,23 @@ impl Window {
         &self.lines[start.min(end(index))..end(index)]
     }
 
+    /// The block that a message stands in, or behind them all one that is not sent. A page of history is a block of its
+    /// own: what is there already stays in its own.
+    pub fn block_of(&self, number: Option<u64>) -> u64 {
+        let end =
+            number.map_or(self.blocks.len(), |number| self.blocks.partition_point(|block| *block <= number));
+        end.checked_sub(1).and_then(|at| self.blocks.get(at)).copied().unwrap_or(0)
+    }
+
+    /// Begins a block with this message.
+    fn begin_block(&mut self, number: Option<u64>) {
+        if let Some(number) = number
+            && let Err(at) = self.blocks.binary_search(&number)
+        {
+            self.blocks.insert(at, number);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.lines.is_empty()
     }
@@ -168,7 +187,9 @@ impl Window {
             }
             None => Entry::new(message.into()),
         };
-        *self = Self { entries: page.items.into_iter().map(row).collect(), lines: Vec::new(), older, newer };
+        let entries = page.items.into_iter().map(row).collect();
+        *self = Self { entries, older, newer, ..Self::default() };
+        self.begin_block(self.first());
         self.take_lines(page.lines);
     }
 
@@ -178,10 +199,13 @@ impl Window {
         let first = self.first().unwrap_or(u64::MAX);
         let fresh = page.items.into_iter().filter(|message| message.number < first);
         self.entries.splice(0..0, fresh.map(|message| Entry::new(message.into())));
+        self.begin_block(self.first());
         self.take_lines(page.lines);
         while let Some(excess) = self.excess() {
             self.entries.truncate(self.entries.len() - excess);
             self.newer = true;
+            let last = self.last().unwrap_or(0);
+            self.blocks.retain(|block| *block <= last);
             self.prune_lines();
         }
     }
@@ -190,7 +214,8 @@ impl Window {
     pub fn append(&mut self, page: Messages) {
         self.newer = page.items.len() == PAGE;
         let last = self.last().unwrap_or(0);
-        let fresh = page.items.into_iter().filter(|message| message.number > last);
+        let mut fresh = page.items.into_iter().filter(|message| message.number > last).peekable();
+        self.begin_block(fresh.peek().map(|message| message.number));
         self.entries.extend(fresh.map(|message| Entry::new(message.into())));
         self.take_lines(page.lines);
         self.trim_older();
@@ -224,7 +249,12 @@ impl Window {
                 entry.settle(message);
                 entry
             }
-            None => Entry::new(message.into()),
+            None => {
+                if message.number >= self.block_of(None) + PAGE as u64 {
+                    self.begin_block(Some(message.number));
+                }
+                Entry::new(message.into())
+            }
         };
         self.entries.push(entry);
         self.trim_older();
@@ -270,6 +300,8 @@ impl Window {
         while let Some(excess) = self.excess() {
             self.entries.drain(..excess);
             self.older = true;
+            let first = self.block_of(self.first());
+            self.blocks.retain(|block| *block >= first);
             self.prune_lines();
         }
     }
@@ -281,8 +313,10 @@ pub enum Paging {
     Idle,
     Older,
     Newer,
-    /// Fetching older ones failed; asked again on a click.
-    Failed(Failure),
+    /// It failed; asked again on a click.
+    Failed {
+        older: bool,
+    },
 }
 
 /// A conversation that has been opened; kept so that coming back to it shows it at once.

@@ -16,6 +16,8 @@ use crate::route::Route;
 
 /// How often the lists are asked for again after a gap.
 const TRIES: u32 = 10;
+/// After so many announcements the list of them begins anew.
+const ANNOUNCED: usize = 50;
 
 impl Store {
     /// Takes in one change; `item` is JSON of what `what` says.
@@ -104,13 +106,23 @@ impl Store {
         }
         if others && open && fresh && !message.collapsed {
             let words = [("name", message.author.name.as_str()), ("text", &gist(&message))];
-            self.announcement.set(t_with("message.announced", &words));
+            self.announce(t_with("message.announced", &words));
         }
         if others && !fresh && message.deleted.is_some() {
             // Whether it was counted as unread only the server knows.
             self.refetch_chat(Some(chat_id));
         }
         self.receive(message);
+    }
+
+    /// The same words twice are two announcements.
+    fn announce(self, words: String) {
+        self.announcements.update(|all| {
+            if all.len() == ANNOUNCED {
+                all.clear();
+            }
+            all.push(words);
+        });
     }
 
     /// A message from a live frame or the own answer, whichever comes first.

@@ -62,7 +62,7 @@ pub struct Store {
     /// A passing word about what did not work.
     pub notice: RwSignal<Option<String>>,
     /// What a screen reader is told of new messages.
-    pub announcement: RwSignal<String>,
+    pub announcements: RwSignal<Vec<String>>,
     /// Whether the panel about the other one is open beside the conversation.
     pub panel: RwSignal<bool>,
     /// Whether the search of people and chats is open.
@@ -100,7 +100,7 @@ impl Store {
             link: RwSignal::new(Link::Connecting),
             sessions_changed: RwSignal::new(0),
             notice: RwSignal::new(None),
-            announcement: RwSignal::new(String::new()),
+            announcements: RwSignal::new(Vec::new()),
             panel: RwSignal::new(false),
             searching: RwSignal::new(false),
             presence: Presence::new(),
@@ -131,8 +131,11 @@ impl Store {
                 let _ = window().location().reload();
                 return;
             }
-            self.know_myself(&me);
-            self.me.set(me);
+            // One that was on its way while something was changed knows nothing of it.
+            if me.position >= self.me.with_untracked(|known| known.position) {
+                self.know_myself(&me);
+                self.me.set(me);
+            }
         }
     }
 

@@ -195,14 +195,14 @@ impl Store {
                 }
                 conversation.paging.set(Paging::Idle);
             }
-            Err(failure) => conversation.paging.set(Paging::Failed(failure)),
+            Err(_) => conversation.paging.set(Paging::Failed { older: true }),
         }
         true
     }
 
     /// One more page of newer messages, like [`page_older`](Self::page_older).
     pub async fn page_newer(self, conversation: &Conversation, before: impl FnOnce()) -> bool {
-        if !conversation.window.with_untracked(|window| window.newer) {
+        if !conversation.window.with_untracked(|window| window.newer) && !self.is_behind(conversation) {
             return false;
         }
         self.append(conversation, before).await
@@ -255,13 +255,13 @@ impl Store {
         }
         let last = || conversation.window.with_untracked(Window::last);
         let mut before_it = last();
-        // If it fails, the next message or scrolling asks again.
         let mut fetched = self.fetch_newer(conversation, before).await;
         while fetched.is_ok() && self.is_behind(conversation) && last() != before_it {
             before_it = last();
             fetched = self.fetch_newer(conversation, || {}).await;
         }
-        conversation.paging.set(Paging::Idle);
+        // The next message asks again as well.
+        conversation.paging.set(if fetched.is_ok() { Paging::Idle } else { Paging::Failed { older: false } });
         true
     }
 

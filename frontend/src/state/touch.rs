@@ -12,7 +12,7 @@ use leptos::task::spawn_local;
 use super::Store;
 use super::conversation::Conversation;
 use crate::api::Answer;
-use crate::browser::{new_key, now};
+use crate::browser::now;
 
 /// More members than this are not offered for a mention.
 const MOST_NAMES: usize = 500;
@@ -65,15 +65,24 @@ impl Store {
         let conversation = conversation.clone();
         spawn_local(async move {
             if let Err(failure) = self.api.react(conversation.chat_id, number, emoji).await {
-                conversation.change(number, |message| message.reactions = before);
+                // One's own alone: others may have reacted meanwhile.
+                let own = before.into_iter().find(|it| it.mine).map(|it| it.emoji);
+                conversation.change(number, |message| {
+                    message.reactions = reacted(&message.reactions, own.as_deref());
+                });
                 self.complain(&failure);
             }
         });
     }
 
     /// Passes a message on to another chat.
-    pub async fn forward(self, conversation: &Conversation, number: u64, to: ChatId) -> Answer<()> {
-        let id = MessageId(new_key());
+    pub async fn forward(
+        self,
+        id: MessageId,
+        conversation: &Conversation,
+        number: u64,
+        to: ChatId,
+    ) -> Answer<()> {
         self.api.forward(id, to, conversation.chat_id, number).await.map(drop)
     }
 

@@ -94,6 +94,6 @@ pub async fn get(
     };
     let lines = lines::views(&state, caller.person, &lines).await?;
     let mine = Memberships::from([(chat_id, me.into())]);
-    let items = messages(&state, caller.person, &mine, &rows).await?;
+    let items = messages(&state, caller.person, &mine, rows).await?;
     Ok(Json(Messages { items, lines, next, prev, position }))
 }

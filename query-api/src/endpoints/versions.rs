@@ -10,10 +10,10 @@ use super::Answer;
 use crate::refusal::of_store;
 use crate::request::{Asker, Ids, Params, Wanted};
 use crate::state::{QueryState, TIMELINE};
-use crate::views::{edited_text, sent_text};
+use crate::views::{edited_text, sent_text, until};
 
-/// All wordings of a message, the first one first; none once it was deleted or its author erased. One
-/// page.
+/// All wordings of a message, the first one first; none once it was deleted or its author erased. Whoever has
+/// left sees those from before. One page.
 #[utoipa::path(
     get,
     path = "/chats/{chat_id}/messages/{number}/versions",
@@ -39,7 +39,7 @@ pub async fn versions(
     let position = state.shown(&[TIMELINE], wanted).await?;
     let timeline = state.stores.timeline.serving();
     let me = timeline.membership(chat_id, caller.person).await.map_err(of_store)?;
-    me.filter(|me| me.shows(number)).ok_or(Kind::NotFound)?;
+    let me = me.filter(|me| me.shows(number)).ok_or(Kind::NotFound)?;
     let row = timeline.message(chat_id, number).await.map_err(of_store)?.ok_or(Kind::NotFound)?;
     let mut items = Vec::new();
     if row.touch.deleted.is_none() {
@@ -47,7 +47,8 @@ pub async fn versions(
         if let Some(text) = sent_text(&state, &row)? {
             items.push(Version { text, at: row.sent_at });
         }
-        for edit in edits {
+        let shown = |position: u64| until(&me).is_none_or(|until| position <= until);
+        for edit in edits.into_iter().filter(|edit| shown(edit.position)) {
             if let Some(text) = edited_text(&state, &row, &edit.text)? {
                 items.push(Version { text, at: edit.at });
             }

@@ -44,10 +44,10 @@ pub async fn changes(
     }
 
     let chats = state.stores.timeline.serving();
-    for ChatOf { me, .. } in chats.chats_of(person).await.map_err(of_store)? {
+    for ChatOf { me, chat, .. } in chats.chats_of(person).await.map_err(of_store)? {
         let feed = chats.feed_since(me.chat_id, after, MOST).await.map_err(of_store)?;
-        if !feed.complete && me.left && me.position <= after {
-            // How the group goes on is of no concern to whoever has left it.
+        if !feed.complete && me.left && me.position <= after && chat.deletion <= after {
+            // How the group goes on is of no concern to whoever has left it, as long as nothing is deleted there.
             continue;
         }
         if !feed.complete {

@@ -138,7 +138,7 @@ async fn see(state: &QueryState, reader: PersonId, changes: &[Changed]) -> Resul
         }
         mine.insert(chat_id, is_in);
     }
-    let messages = messages(state, reader, &mine, &message_rows).boxed().await?;
+    let messages = messages(state, reader, &mine, message_rows).boxed().await?;
     let chats = chats(state, reader, &chat_rows).boxed().await?;
     let lines = lines::views(state, reader, &line_rows).await?;
     let lines = line_rows.iter().map(|row| (row.chat_id, row.position)).zip(lines);

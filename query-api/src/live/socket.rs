@@ -66,6 +66,9 @@ struct Socket {
     skip_to: u64,
     /// Changes up to here were sent.
     sent_to: u64,
+    /// Changes up to here are told as soon as their rows are shown: the client was sent to fetch what there was, while
+    /// a read model stood still. 0: none.
+    owed: u64,
     heard: Instant,
     signs: Signs,
 }
@@ -81,6 +84,7 @@ pub async fn serve(state: QueryState, caller: Caller, after: Option<u64>, socket
         outbox,
         skip_to: 0,
         sent_to: 0,
+        owed: 0,
         heard: Instant::now(),
         signs: Signs::default(),
     };
@@ -119,12 +123,14 @@ impl Socket {
         let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let owed = rows_are_shown(self.state.clone(), self.owed);
             let step = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => Err(End::Bye(ByeReason::Shutdown)),
                 received = subscription.next() => self.received(received).await,
                 message = incoming.next() => self.heard(message).await,
                 _ = heartbeat.tick() => self.heartbeat().await,
+                () = owed => self.resume().await,
             };
             if let Err(end) = step {
                 return end;
@@ -172,7 +178,7 @@ impl Socket {
         Ok(())
     }
 
-    /// The live engine was away: what it would have said is read from the feeds. The last position
+    /// The live engine was away, or rows stood still: what would have been said is read from the feeds. The last position
     /// that was sent is read again, since more than one notice may have it.
     async fn resume(&mut self) -> Result<(), End> {
         self.check_session().await?;
@@ -186,7 +192,7 @@ impl Socket {
         // Sessions leave no feed.
         let (what, ids) = (What::Session, Ids::default());
         self.outbox.push(&ServerFrame::Change { position: shown, what, ids, item: None })?;
-        (self.skip_to, self.sent_to) = (shown, shown);
+        (self.skip_to, self.sent_to, self.owed) = (shown, shown, 0);
         Ok(())
     }
 
@@ -202,6 +208,8 @@ impl Socket {
             }
             Some(Received::Lagged) => {
                 self.check_session().await?;
+                // What was dropped is shown up to here, or will be.
+                self.owed = self.owed.max(self.state.stores.progress.position(LIVE));
                 self.gap(self.state.wait(VIEWS, 0).await)
             }
             Some(Received::Resumed) => self.resume().await,
@@ -220,9 +228,15 @@ impl Socket {
         if position <= self.skip_to {
             return Ok(());
         }
+        if self.owed > 0 {
+            // It is told with the others.
+            self.owed = self.owed.max(position);
+            return Ok(());
+        }
         let shown = self.state.wait(VIEWS, position).await;
         if shown < position {
             // A read model is stuck; what it does show the client can fetch.
+            self.owed = position;
             return self.gap(shown);
         }
         for frame in render(&self.state, self.caller.person, &[Changed::from(&*notice)]).await? {
@@ -237,6 +251,9 @@ impl Socket {
         self.outbox.push(&ServerFrame::Gap { position })?;
         self.skip_to = position;
         self.sent_to = position;
+        if self.owed <= position {
+            self.owed = 0;
+        }
         Ok(())
     }
 
@@ -292,6 +309,14 @@ impl Socket {
             Err(_ended) => Err(End::Bye(ByeReason::SessionEnded)),
         }
     }
+}
+
+/// Ends when the views show this position; never, if it is 0.
+async fn rows_are_shown(state: QueryState, position: u64) {
+    if position == 0 {
+        std::future::pending().await
+    }
+    while state.wait(VIEWS, position).await < position {}
 }
 
 /// Lets a signal go: an engine that is slow or away holds up nobody.

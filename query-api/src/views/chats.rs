@@ -26,7 +26,7 @@ const AT_ONCE: usize = 32;
 pub async fn chats(state: &QueryState, asker: PersonId, rows: &[ChatOf]) -> Result<Vec<Chat>, Refusal> {
     let mine: Memberships = rows.iter().map(|row| (row.chat.chat_id, row.into())).collect();
     let last: Vec<_> = rows.iter().filter_map(|row| row.last.clone()).collect();
-    let mut last = messages(state, asker, &mine, &last).await?.into_iter();
+    let mut last = messages(state, asker, &mine, last).await?.into_iter();
     let peers = rows.iter().filter_map(|row| row.peer.as_ref()).map(|peer| peer.person);
     let people = People::read(state, asker, peers).await?;
     let unread = unread(state, asker, rows, &people).await?;
@@ -51,6 +51,7 @@ pub async fn chats(state: &QueryState, asker: PersonId, rows: &[ChatOf]) -> Resu
                 dissolved: row.chat.dissolved && !left,
                 history: row.chat.history,
                 last: row.last.as_ref().and_then(|_| last.next()),
+                active_at: active_at(row),
                 last_number: if left {
                     row.me.last_shown(row.chat.last_number)
                 } else {

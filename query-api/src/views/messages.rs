@@ -6,9 +6,10 @@ use domain::chat::ATTACHMENT_NAMES;
 use domain::ids::{ChatId, PersonId, message_stream_id};
 use domain::personal::{FileName, Sealed, Text};
 use domain::views::{Attachment, Author, ChatKind, Message, PersonState, Reaction, ReplyTo};
-use stores::timeline::{ChatOf, MemberRow, MessageRow, Touch};
+use stores::timeline::{ChatOf, MemberRow, MessageRow, ReactionRow, Touch};
 
 use super::opening::{At, open};
+use super::parting::as_left;
 use super::people::{People, erased};
 use crate::refusal::{Refusal, of_store};
 use crate::state::QueryState;
@@ -53,9 +54,10 @@ pub async fn messages(
     state: &QueryState,
     asker: PersonId,
     mine: &Memberships,
-    rows: &[MessageRow],
+    mut rows: Vec<MessageRow>,
 ) -> Result<Vec<Message>, Refusal> {
-    let quoted = quoted(state, rows).await?;
+    as_left(state, mine, &mut rows).await?;
+    let quoted = quoted(state, mine, &rows).await?;
     let all = || rows.iter().chain(quoted.values());
     let people =
         People::read(state, asker, all().flat_map(|row| [Some(row.author), row.forwarded_from]).flatten());
@@ -191,7 +193,7 @@ fn attachments(state: &QueryState, row: &MessageRow) -> Result<Vec<Attachment>, 
 /// By how many, then by code point.
 fn reactions(touch: &Touch, asker: PersonId) -> Vec<Reaction> {
     let mut counted: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
-    for (person, emoji) in &touch.reactions {
+    for ReactionRow { person, emoji, .. } in &touch.reactions {
         let (count, mine) = counted.entry(emoji).or_default();
         *count += 1;
         *mine |= *person == asker;
@@ -207,6 +209,7 @@ fn reactions(touch: &Touch, asker: PersonId) -> Vec<Reaction> {
 /// chat.
 async fn quoted(
     state: &QueryState,
+    mine: &Memberships,
     rows: &[MessageRow],
 ) -> Result<HashMap<(ChatId, u64), MessageRow>, Refusal> {
     let here: HashMap<_, _> = rows.iter().map(|row| ((row.chat_id, row.number), row)).collect();
@@ -222,8 +225,9 @@ async fn quoted(
         }
     }
     for (chat_id, numbers) in missing {
-        let found =
-            state.stores.timeline.serving().messages_by_number(chat_id, &numbers).await.map_err(of_store)?;
+        let timeline = state.stores.timeline.serving();
+        let mut found = timeline.messages_by_number(chat_id, &numbers).await.map_err(of_store)?;
+        as_left(state, mine, &mut found).await?;
         quoted.extend(found.into_iter().map(|row| ((chat_id, row.number), row)));
     }
     Ok(quoted)
@@ -243,7 +247,12 @@ mod tests {
     fn reactions_come_by_how_many_then_by_code_point() {
         let person = |number| PersonId(uuid::Uuid::from_u128(number));
         let set = [(1, "🎉"), (2, "👍"), (3, "👍"), (4, "❤️"), (5, "🎉"), (6, "😂")];
-        let reactions = set.map(|(who, emoji)| (person(who), emoji.to_owned())).to_vec();
+        let row = |(who, emoji): (u128, &str)| ReactionRow {
+            person: person(who),
+            emoji: emoji.to_owned(),
+            position: 1,
+        };
+        let reactions = set.map(row).to_vec();
         let seen = super::reactions(&Touch { reactions, ..Touch::default() }, person(3));
         let seen: Vec<_> = seen.iter().map(|it| (it.emoji.as_str(), it.count, it.mine)).collect();
         assert_eq!(seen, [("🎉", 2, false), ("👍", 2, true), ("❤️", 1, false), ("😂", 1, false)]);

@@ -5,6 +5,7 @@ mod chats;
 mod history;
 mod messages;
 mod opening;
+mod parting;
 mod people;
 
 pub mod lines;
@@ -13,4 +14,5 @@ pub use chats::{active_at, can_send, chats};
 pub use history::history;
 pub use messages::{Memberships, Mine, edited_text, messages, sent_text};
 pub use opening::{At, open, title};
+pub use parting::until;
 pub use people::{People, linked};

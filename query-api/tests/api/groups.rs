@@ -19,6 +19,13 @@ async fn one_reads_from_joining_on_or_all_as_the_group_has_it() {
     let group = world.group(100, ann, &[bob], "Choir", History::Joining).await;
     world.says(group, ann, 1..=5).await;
     world.added(group, ann, cy, 5, &[from(6)]).await;
+    let chat = format!("/chats/{group}");
+    let (of_ann, of_cy) = (world.get(ann, &chat).await, world.get(cy, &chat).await);
+    assert_eq!(
+        (of_cy.get("last"), &of_cy["active_at"]),
+        (None, &of_ann["last"]["sent_at"]),
+        "as lively as it is"
+    );
     world.says(group, bob, 6..=8).await;
     let all = world.group(101, ann, &[bob], "Open", History::All).await;
     world.says(all, ann, 1..=3).await;
@@ -101,6 +108,41 @@ async fn of_a_group_that_was_left_nothing_is_told_that_came_later() {
     assert_eq!((&of_ann["title"], &of_ann["dissolved"]), (&json!("Conspiracy"), &json!(true)));
     assert_eq!((&of_ann["can_send"], &of_ann["member_count"]), (&json!(false), &json!(1)));
     assert_eq!(world.refused(bob, &format!("{path}/members")).await.0, 403);
+}
+
+#[tokio::test]
+async fn what_is_made_of_messages_after_one_has_left_is_not_told_but_that_they_are_deleted() {
+    let world = World::new().await;
+    let [ann, bob, cy] = world.three().await;
+    let group = world.group(100, ann, &[bob, cy], "Choir", History::Joining).await;
+    world.says(group, ann, 1..=2).await;
+    world.sent(group, ann, 3, "an answer", Some(1)).await;
+    world.edited(group, ann, 1, "first").await;
+    world.edited(group, ann, 2, "second").await;
+    world.reacted(group, 1, cy, Some("👍")).await;
+    world.parted(group, Some(ann), bob, 3, &[span(1, 3)]).await;
+    let path = format!("/chats/{group}/messages");
+    let versions = format!("{path}/1/versions");
+    let before = world.get(bob, &path).await["items"].clone();
+    let first = world.each(bob, &versions, "text").await;
+    assert_eq!((&before[0]["text"], &before[2]["reply_to"]["excerpt"]), (&json!("first"), &json!("first")));
+
+    world.edited(group, ann, 1, "not for Bob").await;
+    world.edited(group, ann, 3, "nor this").await;
+    world.reacted(group, 1, ann, Some("🎉")).await;
+    world.reacted(group, 2, cy, Some("🎉")).await;
+    assert_eq!(world.get(bob, &path).await["items"], before);
+    assert_eq!(world.each(bob, &versions, "text").await, first);
+    assert_eq!(world.get(bob, "/chats").await["items"][0]["last"], before[2]);
+    let of_cy = world.get(cy, &path).await["items"].clone();
+    assert_eq!((&of_cy[0]["text"], &of_cy[2]["text"]), (&json!("not for Bob"), &json!("nor this")));
+    assert_eq!(of_cy[0]["reactions"].as_array().map(Vec::len), Some(2));
+
+    world.deleted(group, 1, Deleted::Author).await;
+    let after = world.get(bob, &path).await["items"].clone();
+    assert_eq!((&after[0]["deleted"], &after[0]["text"]), (&json!("author"), &json!("")));
+    assert_eq!((after[2]["reply_to"].get("excerpt"), &after[1]), (None, &before[1]));
+    assert!(world.each(bob, &versions, "text").await.is_empty());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use domain::ids::{ChatId, PersonId};
 use domain::live::{Ids, Signal, What};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use stores::live::{Live, Notice, Received, Subscription};
+use stores::live::{Live, Notice, Subscription};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -440,66 +440,4 @@ async fn one_who_lags_is_told_of_the_gap() {
         assert_eq!(frame["type"], "change");
     }
     assert_eq!(socket.until_pong().await.last().expect("a pong")["type"], "pong");
-}
-
-/// What a subscriber gets is the test's to say.
-struct Told {
-    sockets: mpsc::UnboundedSender<mpsc::UnboundedSender<Received>>,
-}
-
-struct Telling(mpsc::UnboundedReceiver<Received>);
-
-#[async_trait]
-impl Subscription for Telling {
-    async fn next(&mut self) -> Option<Received> {
-        self.0.recv().await
-    }
-}
-
-#[async_trait]
-impl Live for Told {
-    async fn publish(&self, _: Vec<Notice>) -> stores::Result<()> {
-        Ok(())
-    }
-    async fn signal(&self, _: Signal, _: Ids, _: &[PersonId]) -> stores::Result<()> {
-        Ok(())
-    }
-    async fn subscribe(&self, _: PersonId) -> stores::Result<Box<dyn Subscription>> {
-        let (tell, told) = mpsc::unbounded_channel();
-        self.sockets.send(tell).expect("the test listens");
-        Ok(Box::new(Telling(told)))
-    }
-}
-
-#[tokio::test]
-async fn an_engine_that_was_away_costs_an_open_socket_nothing() {
-    let (sockets, mut subscribed) = mpsc::unbounded_channel();
-    let world = World::with(|stores| stores.live = Arc::new(Told { sockets })).await;
-    let (ann, bob) = (world.registered(1, "ann", "Ann").await, world.registered(2, "bob", "Bob").await);
-    let chat = world.chat(100, ann, bob).await;
-    let served = serve(world).await;
-    let mut socket = served.connect(bob, "").await;
-    socket.frame().await;
-    let tell = subscribed.recv().await.expect("it subscribes");
-    let notice = |position, number| {
-        let (what, ids) = (What::Message, message(chat, number));
-        Received::Notice(Arc::new(Notice { position, what, ids, to: vec![bob] }))
-    };
-    let first = served.world.sent(chat, ann, 1, "one", None).await;
-    tell.send(notice(first, 1)).expect("told");
-    assert_eq!(socket.frame().await["item"]["text"], "one");
-    // Nobody is told of these.
-    let second = served.world.sent(chat, ann, 2, "two", None).await;
-    let third = served.world.sent(chat, ann, 3, "three", None).await;
-    tell.send(Received::Resumed).expect("told");
-    // One that was under way all the same.
-    tell.send(notice(second, 2)).expect("told");
-    let mut frames = Vec::new();
-    for _ in 0..4 {
-        frames.push(socket.frame().await);
-    }
-    let texts: Vec<_> = frames.iter().map(|frame| frame["item"]["text"].as_str().unwrap_or("")).collect();
-    assert_eq!(texts, ["one", "two", "three", ""], "the last one sent is said again");
-    assert_eq!(frames[3]["what"], "session", "which leave no feed");
-    assert_eq!(socket.until_pong().await, [json!({ "type": "pong", "position": third })]);
 }

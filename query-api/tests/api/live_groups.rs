@@ -126,6 +126,22 @@ async fn who_is_put_out_is_told_so_and_then_nothing() {
 }
 
 #[tokio::test]
+async fn of_a_busy_group_that_was_left_a_deletion_is_not_missed() {
+    let world = World::new().await;
+    let [ann, bob, _] = world.three().await;
+    let group = world.group(100, ann, &[bob], "Choir", History::Joining).await;
+    world.says(group, ann, 1..=2).await;
+    let left = world.parted(group, None, bob, 2, &[span(1, 2)]).await;
+    world.says(group, ann, 3..=1_010).await;
+    let served = serve(world).await;
+    let back = async || served.connect(bob, &format!("?after={left}")).await.until_pong().await;
+    assert!(told(&back().await).is_empty(), "how it goes on is nothing to him");
+    served.world.deleted(group, 2, Deleted::Author).await;
+    let frames = back().await;
+    assert!(frames.iter().any(|frame| frame["type"] == "gap"), "{frames:?}");
+}
+
+#[tokio::test]
 async fn a_role_that_was_changed_hides_nothing_that_was_missed() {
     let world = World::new().await;
     let [ann, bob, _] = world.three().await;

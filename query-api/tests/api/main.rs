@@ -8,6 +8,7 @@ mod groups;
 mod invites;
 mod lines;
 mod live;
+mod live_engine;
 mod live_groups;
 mod messages;
 mod people;

@@ -254,9 +254,11 @@ fn answered(error: &RequestAttemptError) -> StoreError {
         RequestAttemptError::DbError(DbError::Invalid | DbError::SyntaxError, message) => {
             StoreError::Damaged { engine: ENGINE, message: message.clone() }
         }
-        RequestAttemptError::DbError(DbError::Unauthorized, message) => StoreError::Refused(format!(
-            "cassandra: {message}: grant it to the user that the URL names, or name another"
-        )),
+        // Cassandra says so, too, while it cannot look up who may do what: a moment later it may know.
+        RequestAttemptError::DbError(DbError::Unauthorized, message) => StoreError::Engine {
+            engine: ENGINE,
+            message: format!("{message}: grant it to the user that the URL names, or name another"),
+        },
         _ => engine(error),
     }
 }

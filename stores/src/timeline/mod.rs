@@ -107,6 +107,15 @@ pub struct AttachmentRow {
 pub struct EditRow {
     pub text: Sealed,
     pub at: Timestamp,
+    pub position: u64,
+}
+
+/// One person's reaction to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReactionRow {
+    pub person: PersonId,
+    pub emoji: String,
+    pub position: u64,
 }
 
 /// What became of a message after it was sent.
@@ -116,7 +125,7 @@ pub struct Touch {
     pub edited: Option<EditRow>,
     pub deleted: Option<Deleted>,
     /// By person.
-    pub reactions: Vec<(PersonId, String)>,
+    pub reactions: Vec<ReactionRow>,
     /// The last position that changed anything of it; 0 while nobody has touched it.
     pub position: u64,
 }

@@ -310,7 +310,8 @@ impl Timeline for CassandraTimeline {
         let first = from.unwrap_or(1).max(after.map_or(1, |after| after.saturating_add(1)));
         let end = [to, before].into_iter().flatten().fold(last.saturating_add(1), u64::min);
         let mut found = self.read_range(chat_id, (first, end), keep, limit).await?;
-        if touched {
+        // A deletion that is being written empties the message before it says so.
+        if touched || found.iter().any(|row| row.text.token.is_empty()) {
             self.with_touches(chat_id, &mut found).await?;
         }
         Ok(found)
@@ -389,10 +390,14 @@ impl Timeline for CassandraTimeline {
     async fn carrier(&self, blob: BlobId) -> Result<Option<(ChatId, u64)>> {
         type Carrier = (Option<Uuid>, Option<i64>, Option<bool>);
         let rows = self.cassandra.rows::<Carrier>(&self.read.carrier, (blob.0.to_vec(),)).await?;
-        Ok(rows.first().and_then(|(chat, number, gone)| {
+        let there = rows.first().and_then(|(chat, number, gone)| {
             let there = chat.zip(*number).filter(|_| *gone != Some(true));
             there.map(|(chat, number)| (ChatId(chat), unsigned(number)))
-        }))
+        });
+        let Some((chat, number)) = there else { return Ok(None) };
+        // The deletion may have come before what it deleted.
+        let deleted = self.deleted_in(chat, bucket_of(number), (number, number)).await?;
+        Ok(there.filter(|_| deleted.is_empty()))
     }
 
     async fn carried(&self, blobs: &[BlobId]) -> Result<Vec<BlobId>> {

@@ -14,7 +14,7 @@ use super::{CassandraTimeline, ERA, all, bucket_of, of_generation};
 use crate::cassandra::{Cassandra, signed, unreadable, unsigned};
 use crate::error::Result;
 use crate::sqlite::name_of;
-use crate::timeline::{AttachmentRow, Change, EditRow, MessageRow, Touch};
+use crate::timeline::{AttachmentRow, Change, EditRow, MessageRow, ReactionRow, Touch};
 
 const EDIT: &str = "INSERT INTO $k.touches_$n (chat_id, bucket, number, text, event_id, edited_at, position) \
     VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
@@ -39,12 +39,13 @@ const TOUCH: &str =
 const FEED: &str =
     "INSERT INTO $k.feed_$n (chat_id, era, position, number) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
 const TOUCHED: &str = "UPDATE $k.chats_$n USING TIMESTAMP ? SET touched = ? WHERE chat_id = ?";
-const TOUCHES: &str = "SELECT number, text, event_id, edited_at, deleted, position FROM $k.touches_$n \
+// What is written at a position is written with it as its time.
+const TOUCHES: &str = "SELECT number, text, event_id, edited_at, WRITETIME(text) AS edited, deleted, position FROM $k.touches_$n \
     WHERE chat_id = ? AND bucket = ? AND number >= ? AND number <= ?";
-const REACTIONS: &str = "SELECT number, person, emoji FROM $k.reactions_$n \
+const REACTIONS: &str = "SELECT number, person, emoji, position FROM $k.reactions_$n \
     WHERE chat_id = ? AND bucket = ? AND number >= ? AND number <= ?";
 const EDITS: &str =
-    "SELECT text, event_id, at FROM $k.edits_$n WHERE chat_id = ? AND bucket = ? AND number = ?";
+    "SELECT text, event_id, at, position FROM $k.edits_$n WHERE chat_id = ? AND bucket = ? AND number = ?";
 const FEED_SINCE: &str =
     "SELECT position, number FROM $k.feed_$n WHERE chat_id = ? AND era = ? AND position > ? LIMIT ?";
 
@@ -100,6 +101,7 @@ struct StoredTouch {
     text: Option<String>,
     event_id: Option<Uuid>,
     edited_at: Option<i64>,
+    edited: Option<i64>,
     deleted: Option<String>,
     position: Option<i64>,
 }
@@ -107,7 +109,9 @@ struct StoredTouch {
 impl StoredTouch {
     fn touch(self) -> Result<Touch> {
         let text = self.text.map(|token| Sealed { token, event_id: self.event_id.map(EventId) });
-        let edited = text.zip(self.edited_at).map(|(text, at)| EditRow { text, at: Timestamp(at) });
+        let moved = self.edited.map_or(0, unsigned);
+        let edited = text.zip(self.edited_at);
+        let edited = edited.map(|(text, at)| EditRow { text, at: Timestamp(at), position: moved });
         let deleted = self.deleted.as_deref().map(named).transpose()?;
         let position = self.position.map_or(0, unsigned);
         Ok(Touch { edited: edited.filter(|_| deleted.is_none()), deleted, reactions: Vec::new(), position })
@@ -188,24 +192,25 @@ impl CassandraTimeline {
             let key = (chat_id.0, signed(bucket), signed(first), signed(last));
             tokio::try_join!(
                 self.cassandra.rows::<StoredTouch>(&self.touch.touches, key),
-                self.cassandra.rows::<(i64, Uuid, Option<String>)>(&self.touch.reactions, key)
+                self.cassandra.rows::<(i64, Uuid, Option<String>, i64)>(&self.touch.reactions, key)
             )
         });
-        let (mut touches, mut reactions) = (HashMap::new(), HashMap::<u64, Vec<(PersonId, String)>>::new());
+        let (mut touches, mut reactions) = (HashMap::new(), HashMap::<u64, Vec<ReactionRow>>::new());
         for (of_bucket, reacted) in all(asked).await? {
             for stored in of_bucket {
                 touches.insert(unsigned(stored.number), stored.touch()?);
             }
-            for (number, person, emoji) in reacted {
+            for (number, person, emoji, position) in reacted {
                 let Some(emoji) = emoji else { continue };
-                reactions.entry(unsigned(number)).or_default().push((PersonId(person), emoji));
+                let row = ReactionRow { person: PersonId(person), emoji, position: unsigned(position) };
+                reactions.entry(unsigned(number)).or_default().push(row);
             }
         }
         for message in messages {
             let Some(touch) = touches.remove(&message.number) else { continue };
             let mut reactions = reactions.remove(&message.number).unwrap_or_default();
             // By their bytes; uuids of different versions are ordered otherwise, there.
-            reactions.sort_by_key(|(person, _)| *person);
+            reactions.sort_by_key(|reaction| reaction.person);
             message.touch = Touch { reactions, ..touch };
         }
         Ok(())
@@ -225,10 +230,11 @@ impl CassandraTimeline {
 
     pub(super) async fn read_edits(&self, chat_id: ChatId, number: u64) -> Result<Vec<EditRow>> {
         let key = (chat_id.0, signed(bucket_of(number)), signed(number));
-        let rows = self.cassandra.rows::<(Option<String>, Option<Uuid>, i64)>(&self.touch.edits, key).await?;
-        let edit = |(token, event, at): (Option<String>, Option<Uuid>, i64)| {
+        type Stored = (Option<String>, Option<Uuid>, i64, i64);
+        let rows = self.cassandra.rows::<Stored>(&self.touch.edits, key).await?;
+        let edit = |(token, event, at, position): Stored| {
             let text = Sealed { token: token?, event_id: event.map(EventId) };
-            Some(EditRow { text, at: Timestamp(at) })
+            Some(EditRow { text, at: Timestamp(at), position: unsigned(position) })
         };
         Ok(rows.into_iter().filter_map(edit).collect())
     }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::{
     Changed, ChatOf, ChatRow, EditRow, Feed, FeedEntry, Keep, LineRow, MemberRow, MessageQuery, MessageRow,
-    Timeline, Touch, Unseen,
+    ReactionRow, Timeline, Touch, Unseen,
 };
 use super::SqliteTimeline;
 use super::write::read_attachments;
@@ -31,15 +31,15 @@ const MEMBERS: &str = "
 const MESSAGES: &str = "
     SELECT m.chat_id, m.number, m.message_id, m.author, m.text, m.event_id, m.sent_at, m.reply_to,
         m.attachments, m.forwarded_from, m.lines, m.position,
-        t.text, t.event_id, t.edited_at, t.deleted, t.position
+        t.text, t.event_id, t.edited_at, t.deleted, t.position, t.edited
     FROM messages m LEFT JOIN touches t ON t.chat_id = m.chat_id AND t.number = m.number
     WHERE m.chat_id = ?1";
 const REACTIONS: &str = "
-    SELECT number, person, emoji FROM reactions
+    SELECT number, person, emoji, position FROM reactions
     WHERE chat_id = ?1 AND number >= ?2 AND number <= ?3 AND emoji IS NOT NULL
     ORDER BY number, person";
 const EDITS: &str = "
-    SELECT text, event_id, at FROM edits WHERE chat_id = ?1 AND number = ?2 ORDER BY position";
+    SELECT text, event_id, at, position FROM edits WHERE chat_id = ?1 AND number = ?2 ORDER BY position";
 const UNSEEN: &str = "
     SELECT m.number, m.author, t.deleted IS NOT NULL
     FROM messages m LEFT JOIN touches t ON t.chat_id = m.chat_id AND t.number = m.number
@@ -48,7 +48,10 @@ const LINES: &str = "
     SELECT chat_id, ordinal, after_number, kind, by_person, person, title, title_event, role, count, at, position
     FROM lines WHERE chat_id = ?1 AND ordinal > ?2 AND ordinal <= ?3
     ORDER BY ordinal DESC LIMIT ?4";
-const CARRIER: &str = "SELECT chat_id, number FROM blobs WHERE blob = ?1 AND NOT gone";
+// The deletion may have come before what it deleted.
+const CARRIER: &str = "
+    SELECT chat_id, number FROM blobs b WHERE blob = ?1 AND NOT gone AND NOT EXISTS
+        (SELECT 1 FROM touches t WHERE t.chat_id = b.chat_id AND t.number = b.number AND t.deleted IS NOT NULL)";
 const SENT_AT: &str = "
     SELECT number, sent_at FROM messages WHERE chat_id = ?1 AND number >= ?2
     ORDER BY number LIMIT 1";
@@ -130,7 +133,8 @@ fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         Some(position) => {
             let text = sealed_if_any(row, 12, 13)?;
             let at = row.get::<_, Option<i64>>(14)?.map(Timestamp);
-            let edited = text.zip(at).map(|(text, at)| EditRow { text, at });
+            let moved = row.get(17)?;
+            let edited = text.zip(at).map(|(text, at)| EditRow { text, at, position: moved });
             Touch { edited, deleted: named_if_any(row, 15)?, reactions: Vec::new(), position }
         }
     };
@@ -189,11 +193,12 @@ fn with_reactions(tx: &Transaction<'_>, chat_id: ChatId, messages: &mut [Message
     let mut touched = messages.iter().filter(|it| it.touch.position > 0).map(|it| it.number);
     let Some(first) = touched.next() else { return Ok(()) };
     let last = touched.next_back().unwrap_or(first);
-    let mut found: HashMap<u64, Vec<(PersonId, String)>> = HashMap::new();
+    let mut found: HashMap<u64, Vec<ReactionRow>> = HashMap::new();
     let mut reactions = tx.prepare_cached(REACTIONS)?;
     let mut rows = reactions.query((chat_id.0.as_bytes(), first, last))?;
     while let Some(row) = rows.next()? {
-        found.entry(row.get(0)?).or_default().push((id(row, 1)?, row.get(2)?));
+        let reaction = ReactionRow { person: id(row, 1)?, emoji: row.get(2)?, position: row.get(3)? };
+        found.entry(row.get(0)?).or_default().push(reaction);
     }
     for message in messages {
         message.touch.reactions = found.remove(&message.number).unwrap_or_default();
@@ -397,7 +402,11 @@ impl Timeline for SqliteTimeline {
             .read(move |tx| {
                 let mut edits = tx.prepare_cached(EDITS)?;
                 let rows = edits.query_map((chat_id.0.as_bytes(), column(number)), |row| {
-                    Ok(EditRow { text: sealed(row, 0, 1)?, at: Timestamp(row.get(2)?) })
+                    Ok(EditRow {
+                        text: sealed(row, 0, 1)?,
+                        at: Timestamp(row.get(2)?),
+                        position: row.get(3)?,
+                    })
                 })?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
             })

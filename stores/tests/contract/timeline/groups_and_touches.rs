@@ -5,7 +5,7 @@ use domain::chat::Span;
 use domain::ids::BlobId;
 use domain::views::{ChatKind, Deleted, History, LineKind, Role};
 use stores::timeline::{
-    Change, Changed, FeedEntry, Keep, LineRow, MessageQuery, MessageRow, Timeline, Touch, Unseen,
+    Change, Changed, FeedEntry, Keep, LineRow, MessageQuery, MessageRow, ReactionRow, Timeline, Touch, Unseen,
 };
 
 use super::rows::{
@@ -81,11 +81,11 @@ pub async fn an_edit_is_shown_and_what_was_before_is_kept(open: Open<'_, dyn Tim
     twice(open, changes, 7, async |store| {
         let touched = the_message(store, 1).await;
         let edit = touched.touch.edited.expect("it was edited");
-        assert_eq!((edit.text, edit.at), (sealed("best", 7), Timestamp(7)));
+        assert_eq!((edit.text, edit.at, edit.position), (sealed("best", 7), Timestamp(7), 7));
         assert_eq!((touched.text, touched.touch.position), (sealed("1", 4), 7), "as sent");
         let edits = store.edits(chat(1), 1).await.expect("an answer");
-        let edits: Vec<_> = edits.into_iter().map(|edit| edit.text).collect();
-        assert_eq!(edits, [sealed("better", 6), sealed("best", 7)]);
+        let edits: Vec<_> = edits.into_iter().map(|edit| (edit.text, edit.position)).collect();
+        assert_eq!(edits, [(sealed("better", 6), 6), (sealed("best", 7), 7)]);
         assert_eq!(the_message(store, 2).await.touch, Touch::default());
         assert!(store.edits(chat(1), 2).await.expect("an answer").is_empty());
         let query =
@@ -134,9 +134,8 @@ pub async fn one_reaction_a_person_and_message(open: Open<'_, dyn Timeline>) {
         reacted(2, 2, None, 10),
     ]);
     twice(open, changes, 10, async |store| {
-        let both = ["🎉", "🎉"].map(str::to_owned);
-        let expected: Vec<_> = [person(1), person(2)].into_iter().zip(both).collect();
-        assert_eq!(the_message(store, 1).await.touch.reactions, expected);
+        let set = |n, position| ReactionRow { person: person(n), emoji: "🎉".to_owned(), position };
+        assert_eq!(the_message(store, 1).await.touch.reactions, [set(1, 7), set(2, 8)]);
         let taken_back = the_message(store, 2).await.touch;
         assert_eq!((taken_back.reactions.len(), taken_back.position), (0, 10));
     })
@@ -238,4 +237,7 @@ pub async fn touches_that_come_before_their_message_wait_for_it(open: Open<'_, d
     let second = the_message(&*store, 2).await;
     assert_eq!((second.touch.deleted, second.text.token.as_str()), (Some(Deleted::Author), ""));
     assert!(second.attachments.is_empty());
+    let blob = BlobId([1; 32]);
+    assert_eq!(store.carrier(blob).await.expect("an answer"), None, "its bytes are swept");
+    assert!(store.carried(&[blob]).await.expect("an answer").is_empty());
 }
