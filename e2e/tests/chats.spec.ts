@@ -80,3 +80,20 @@ test('a friend sees that one is here, and that one is writing', async ({ open, s
   await expect(flows.message(page, 'I am writing')).toBeVisible();
   await expect(page.getByText('Boris is typing…')).toHaveCount(0);
 });
+
+test('a search that finds many shows them page by page', async ({ open, server }) => {
+  const ann = somebody('Ann');
+  const api = await Api.register(server.url, ann);
+  for (let count = 0; count < 31; count++) await Api.register(server.url, somebody('Crowd'));
+  expect((await api.query('users?q=crowd&limit=200')).items).toHaveLength(31);
+  const page = await open();
+  await flows.signIn(page, ann);
+  await page.getByRole('link', { name: 'People', exact: true }).click();
+  await page.getByRole('searchbox').fill('crowd');
+  const found = page.getByRole('list', { name: 'People found' }).getByRole('listitem');
+  await expect(found).toHaveCount(30);
+  const more = page.getByRole('button', { name: 'Show more people' });
+  await more.click();
+  await expect(found).toHaveCount(31);
+  await expect(more).toHaveCount(0);
+});

@@ -56,9 +56,11 @@ impl Circle {
 }
 
 impl SignedIn {
-    pub async fn search_people(self, words: &str) -> Answer<List<Person>> {
+    /// A page of what is found, or the one that `cursor` leads to.
+    pub async fn search_people(self, words: &str, cursor: Option<&str>) -> Answer<List<Person>> {
         let words = String::from(encode_uri_component(words));
-        query(format!("/users?q={words}&limit=30")).await
+        let cursor = cursor.map(|it| format!("&cursor={}", String::from(encode_uri_component(it))));
+        query(format!("/users?q={words}&limit=30{}", cursor.unwrap_or_default())).await
     }
 
     /// The answer is a `PersonAnswer`, whose position is noted on the way.

@@ -196,6 +196,9 @@ pub fn Finder() -> impl IntoView {
                 {group("search.actions", actions)}
             </div>
             <p class="tip" role="status">{status}</p>
+            {move || matches!(search.found.get(), Some(Err(_))).then(|| view! {
+                <p class="tip"><button type="button" class="link" on:click=move |_| search.again(store)>{t("retry")}</button></p>
+            })}
         </div>
     }
     .into_any()

@@ -23,12 +23,22 @@ pub struct Search {
     pub words: RwSignal<String>,
     /// What was found for the last words that were searched.
     pub found: RwSignal<Option<Result<Vec<Person>, Failure>>>,
+    /// Leads to those that were found and are not fetched.
+    next: RwSignal<Option<String>>,
     attempt: RwSignal<u32>,
+    /// Whether more is being fetched.
+    busy: StoredValue<bool>,
 }
 
 impl Search {
     pub fn new() -> Self {
-        Self { words: RwSignal::new(String::new()), found: RwSignal::new(None), attempt: RwSignal::new(0) }
+        Self {
+            words: RwSignal::new(String::new()),
+            found: RwSignal::new(None),
+            next: RwSignal::new(None),
+            attempt: RwSignal::new(0),
+            busy: StoredValue::new(false),
+        }
     }
 
     pub fn is_long_enough(self) -> bool {
@@ -49,6 +59,7 @@ impl Search {
     fn run(self, store: Store, pause: u32) {
         self.attempt.update(|count| *count += 1);
         let this = self.attempt.get_untracked();
+        self.next.set(None);
         if !untrack(|| self.is_long_enough()) {
             self.found.set(None);
             return;
@@ -59,15 +70,51 @@ impl Search {
             if !is_last() {
                 return;
             }
-            let words = self.words.get_untracked();
-            let found = store.api.search_people(words.trim().trim_start_matches('@')).await;
+            let found = self.page(store, None).await;
             if is_last() {
-                if let Ok(found) = &found {
-                    for person in &found.items {
-                        store.put_person(person.clone());
-                    }
+                self.found.set(Some(found.map(|(found, next)| {
+                    self.next.set(next);
+                    found
+                })));
+            }
+        });
+    }
+
+    async fn page(
+        self,
+        store: Store,
+        cursor: Option<String>,
+    ) -> Result<(Vec<Person>, Option<String>), Failure> {
+        let words = self.words.get_untracked();
+        let words = words.trim().trim_start_matches('@');
+        let page = store.api.search_people(words, cursor.as_deref()).await?;
+        store.put_people(page.items.iter().cloned());
+        Ok((page.items, page.next))
+    }
+
+    /// Fetches more of what was found.
+    fn more(self, store: Store) {
+        if self.busy.get_value() {
+            return;
+        }
+        self.busy.set_value(true);
+        let (this, cursor) = (self.attempt.get_untracked(), self.next.get_untracked());
+        spawn_local(async move {
+            let page = self.page(store, cursor).await;
+            self.busy.try_set_value(false);
+            if self.attempt.try_get_untracked() != Some(this) {
+                return;
+            }
+            match page {
+                Ok((more, next)) => {
+                    self.next.set(next);
+                    self.found.update(|found| {
+                        if let Some(Ok(found)) = found {
+                            found.extend(more);
+                        }
+                    });
                 }
-                self.found.set(Some(found.map(|found| found.items)));
+                Err(failure) => store.complain(&failure),
             }
         });
     }
@@ -110,7 +157,9 @@ pub fn PeopleList() -> impl IntoView {
 fn Found(search: Search) -> impl IntoView {
     let store = expect_context::<Store>();
     let ready = Memo::new(move |_| search.is_long_enough());
-    move || {
+    let goes_on =
+        move || search.next.with(Option::is_some) && search.found.with(|found| matches!(found, Some(Ok(_))));
+    let found = move || {
         if !ready.get() {
             return view! { <p class="tip">{t("people.search.short")}</p> }.into_any();
         }
@@ -134,6 +183,14 @@ fn Found(search: Search) -> impl IntoView {
                     .into_any()
             }
         }
+    };
+    view! {
+        {found}
+        <Show when=goes_on>
+            <p class="tip">
+                <button type="button" class="button small" on:click=move |_| search.more(store)>{t("people.search.more")}</button>
+            </p>
+        </Show>
     }
 }
 

@@ -108,7 +108,8 @@ fn session_row(session: Session, end: impl Fn(Option<SessionId>) + Copy + 'stati
                     {device}
                     {session.current.then(|| view! { " " <span class="pill">{t("settings.sessions.current")}</span> })}
                 </p>
-                <p class="muted">{began} " · " {used} " · " {session.address.clone()}</p>
+                <p class="muted">{used} " · " {session.address.clone()}</p>
+                <p class="muted">{began}</p>
             </div>
             {(!session.current).then(|| view! {
                 <button type="button" class="button small danger" aria-label=label on:click=move |_| end(Some(id))>{t("settings.sessions.end")}</button>

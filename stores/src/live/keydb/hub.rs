@@ -60,13 +60,15 @@ impl Hub {
     /// The engine is away.
     pub async fn subscribe(&self, person: PersonId) -> Result<impl Subscription + use<>> {
         let (answer, answered) = oneshot::channel();
+        // Whoever gives up or is gone before the answer comes has left, too.
+        let mut listener = Listener { ear: None, person, hub: self.0.clone() };
         // Without its task nobody answers, which is told below.
         let _ = self.0.send(Ask::Subscribe(person, answer));
-        let ear = match timeout(PATIENCE * 2, answered).await {
-            Ok(Ok(subscribed)) => subscribed?,
+        listener.ear = match timeout(PATIENCE * 2, answered).await {
+            Ok(Ok(subscribed)) => Some(subscribed?),
             _ => return Err(away()),
         };
-        Ok(Listener { ear: Some(ear), person, hub: self.0.clone() })
+        Ok(listener)
     }
 }
 
