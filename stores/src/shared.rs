@@ -5,6 +5,7 @@
 //! silent, and takes over under a higher epoch; whoever was only asleep is refused by it from then
 //! on, in the engine.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -63,6 +64,8 @@ pub(crate) struct Shared<M: ?Sized, E> {
     serving: RwLock<(u64, Arc<M>)>,
     /// Held while this process changes the pointer.
     changing: Mutex<()>,
+    /// The generation that was last said to be damaged.
+    warned: AtomicU64,
 }
 
 impl<M: ReadModel + ?Sized, E: Engine<M>> Shared<M, E> {
@@ -85,7 +88,12 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shared<M, E> {
             Err(error) if error.is_damage() => Self::anew(&engine, pointer, error).await?,
             model => (pointer.serving, model?),
         };
-        Ok(Self { engine, serving: RwLock::new((number, model)), changing: Mutex::default() })
+        Ok(Self {
+            engine,
+            serving: RwLock::new((number, model)),
+            changing: Mutex::default(),
+            warned: AtomicU64::default(),
+        })
     }
 
     /// A generation in place of one whose rows can't be opened: damaged, or made by another version.
@@ -229,7 +237,12 @@ impl<M: ReadModel + ?Sized, E: Engine<M>> Shelf<M> for Shared<M, E> {
         };
         // Rows that are damaged are their writer's to mend; whoever stands by goes on doing so.
         let checkpoint = match checkpoint {
-            Err(error) if error.is_damage() => None,
+            Err(error) if error.is_damage() => {
+                if self.warned.swap(pointer.serving, Ordering::Relaxed) != pointer.serving {
+                    tracing::warn!(%error, generation = pointer.serving, "rows that another process writes can't be read");
+                }
+                None
+            }
             checkpoint => checkpoint?,
         };
         let Pointer { epoch, beat, holder, serving, .. } = pointer;
@@ -366,7 +379,7 @@ fn not_being_built(number: u64) -> StoreError {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
     use crate::read_model::Batch;

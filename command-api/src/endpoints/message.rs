@@ -74,7 +74,8 @@ pub(super) async fn sent(
 }
 
 /// The position at which somebody left who is not in the chat any more. It stands between the last message that
-/// they may read and the next one.
+/// they may read and the next one. Whoever came and went again without a word between has read nothing new then: of
+/// their leavings the one that followed a word counts.
 async fn left_at(
     state: &CommandState,
     chat: ChatId,

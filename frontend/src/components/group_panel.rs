@@ -247,7 +247,7 @@ fn Endings(id: ChatId, role: Memo<Role>, open: Memo<bool>, members: Members) -> 
 
 /// What leaving means, which hangs on who else is there.
 fn leave_text(store: Store, id: ChatId, role: Role, members: Members, open: bool) -> String {
-    let only_owner = role == Role::Owner && members.owners() == 1 && open;
+    let only_owner = role == Role::Owner && members.owners() <= 1 && open;
     let alone = store.peek_chat(id, |chat| chat.member_count) == Some(1);
     match (only_owner, alone) {
         (true, true) => t("group.leave.question.alone"),

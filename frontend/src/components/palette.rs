@@ -197,7 +197,13 @@ pub fn Finder() -> impl IntoView {
             </div>
             <p class="tip" role="status">{status}</p>
             {move || matches!(search.found.get(), Some(Err(_))).then(|| view! {
-                <p class="tip"><button type="button" class="link" on:click=move |_| search.again(store)>{t("retry")}</button></p>
+                <p class="tip"><button type="button" class="link" on:click=move |_| {
+                    search.again(store);
+                    // The button goes with the failure.
+                    if let Some(field) = field.get_untracked() {
+                        let _ = field.focus();
+                    }
+                }>{t("retry")}</button></p>
             })}
         </div>
     }

@@ -216,10 +216,16 @@ fn History(conversation: Conversation, named: bool) -> impl IntoView {
             scroller.at_bottom.set(bottom);
         }
         kept.with_value(|conversation| conversation.scroll.set((!bottom).then_some(above)));
-        let idle = paging.get_untracked() == Paging::Idle && !placing.get_value();
-        if idle && above < NEAR && kept.with_value(|it| it.window.with_untracked(|window| window.older)) {
+        // An end that failed is asked again on a click; the other one is not.
+        let may = |older: bool| {
+            let paging = paging.get_untracked();
+            let free = paging == Paging::Idle || paging == Paging::Failed { older: !older };
+            free && !placing.get_value()
+        };
+        let older = || kept.with_value(|it| it.window.with_untracked(|window| window.older));
+        if above < NEAR && may(true) && older() {
             page(true);
-        } else if idle && below < NEAR && newer.get_untracked() {
+        } else if below < NEAR && may(false) && newer.get_untracked() {
             page(false);
         }
         if bottom {

@@ -60,6 +60,7 @@ impl Search {
         self.attempt.update(|count| *count += 1);
         let this = self.attempt.get_untracked();
         self.next.set(None);
+        self.busy.set_value(false);
         if !untrack(|| self.is_long_enough()) {
             self.found.set(None);
             return;

@@ -111,8 +111,10 @@ pub struct Window {
     pub entries: Vec<Entry>,
     /// By the message that they stand after, then as they happened.
     lines: Vec<Line>,
-    /// The numbers at which blocks begin, which are rows that came together: see [`block_of`](Self::block_of).
-    blocks: Vec<u64>,
+    /// The numbers at which blocks begin, each with the block's own: see [`block_of`](Self::block_of).
+    blocks: Vec<(u64, u64)>,
+    /// How many blocks there have been.
+    begun: u64,
     /// Whether there are older ones than these.
     pub older: bool,
     /// Whether there are newer ones than these.
@@ -159,17 +161,21 @@ impl Window {
     /// The block that a message stands in, or behind them all one that is not sent. A page of history is a block of its
     /// own: what is there already stays in its own.
     pub fn block_of(&self, number: Option<u64>) -> u64 {
-        let end =
-            number.map_or(self.blocks.len(), |number| self.blocks.partition_point(|block| *block <= number));
-        end.checked_sub(1).and_then(|at| self.blocks.get(at)).copied().unwrap_or(0)
+        self.block(number).map_or(0, |at| self.blocks[at].1)
+    }
+
+    fn block(&self, number: Option<u64>) -> Option<usize> {
+        let holds = |number| self.blocks.partition_point(|(first, _)| *first <= number);
+        number.map_or(self.blocks.len(), holds).checked_sub(1)
     }
 
     /// Begins a block with this message.
     fn begin_block(&mut self, number: Option<u64>) {
         if let Some(number) = number
-            && let Err(at) = self.blocks.binary_search(&number)
+            && let Err(at) = self.blocks.binary_search_by_key(&number, |(first, _)| *first)
         {
-            self.blocks.insert(at, number);
+            self.begun += 1;
+            self.blocks.insert(at, (number, self.begun));
         }
     }
 
@@ -188,7 +194,7 @@ impl Window {
             None => Entry::new(message.into()),
         };
         let entries = page.items.into_iter().map(row).collect();
-        *self = Self { entries, older, newer, ..Self::default() };
+        *self = Self { entries, older, newer, begun: self.begun, ..Self::default() };
         self.begin_block(self.first());
         self.take_lines(page.lines);
     }
@@ -205,7 +211,7 @@ impl Window {
             self.entries.truncate(self.entries.len() - excess);
             self.newer = true;
             let last = self.last().unwrap_or(0);
-            self.blocks.retain(|block| *block <= last);
+            self.blocks.retain(|(first, _)| *first <= last);
             self.prune_lines();
         }
     }
@@ -250,7 +256,7 @@ impl Window {
                 entry
             }
             None => {
-                if message.number >= self.block_of(None) + PAGE as u64 {
+                if self.blocks.last().is_none_or(|(first, _)| message.number >= first + PAGE as u64) {
                     self.begin_block(Some(message.number));
                 }
                 Entry::new(message.into())
@@ -300,8 +306,12 @@ impl Window {
         while let Some(excess) = self.excess() {
             self.entries.drain(..excess);
             self.older = true;
-            let first = self.block_of(self.first());
-            self.blocks.retain(|block| *block >= first);
+            // What is left of a block begins later now, so that a page before it is none of it.
+            let first = self.first();
+            self.blocks.drain(..self.block(first).unwrap_or(0));
+            if let Some((block, first)) = self.blocks.first_mut().zip(first) {
+                block.0 = first;
+            }
             self.prune_lines();
         }
     }

@@ -223,3 +223,39 @@ fn what_was_said_while_one_was_away_is_a_hole_and_no_end() {
     window.renew(of(vec![gone.clone()]));
     assert_eq!(window.entry(8).map(|entry| entry.item.get_untracked().message), Some(gone));
 }
+
+#[test]
+fn a_page_of_history_is_a_block_of_its_own_and_leaves_the_others_as_they_are() {
+    let mut window = Window::default();
+    let block = |window: &Window, number| window.block_of(Some(number));
+    window.replace(page(951, 1000), true, false);
+    let newest = block(&window, 1000);
+    assert_eq!(
+        (block(&window, 951), window.block_of(None)),
+        (newest, newest),
+        "what is not sent stands behind"
+    );
+    window.prepend(page(901, 950));
+    let older = block(&window, 901);
+    assert_eq!((block(&window, 950), block(&window, 951)), (older, newest));
+    assert_ne!(older, newest);
+    assert_eq!(window.receive(message(1001), None), Fit::Added);
+    assert_ne!(block(&window, 1001), newest, "that one is full");
+    window.append(page(1002, 1010));
+    assert_ne!(block(&window, 1002), block(&window, 1001));
+
+    // What is cut off at the older end comes back as a block beside what is left of it.
+    while window.first() == Some(901) {
+        let last = window.last().expect("it is not empty");
+        window.append(page(last + 1, last + 50));
+    }
+    let first = window.first().expect("it is not empty");
+    let cut = block(&window, first);
+    window.prepend(page(first - 50, first - 1));
+    assert_eq!(block(&window, first), cut);
+    assert_ne!(block(&window, first - 1), cut);
+    let mut blocks: Vec<u64> = window.entries.iter().map(|entry| window.block_of(entry.number())).collect();
+    blocks.dedup();
+    let different: std::collections::BTreeSet<u64> = blocks.iter().copied().collect();
+    assert_eq!(different.len(), blocks.len(), "each is there once");
+}

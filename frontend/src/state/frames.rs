@@ -9,15 +9,15 @@ use leptos::task::spawn_local;
 use super::Store;
 use super::conversation::Fit;
 use crate::api::{AGAIN, Failure, persist, saw_position};
-use crate::browser::is_attended;
+use crate::browser::{is_attended, sleep};
 use crate::gist::gist;
 use crate::i18n::t_with;
 use crate::route::Route;
 
 /// How often the lists are asked for again after a gap.
 const TRIES: u32 = 10;
-/// After so many announcements the list of them begins anew.
-const ANNOUNCED: usize = 50;
+/// After so many milliseconds without another one, announcements go.
+const ANNOUNCED: u32 = 15_000;
 
 impl Store {
     /// Takes in one change; `item` is JSON of what `what` says.
@@ -117,11 +117,14 @@ impl Store {
 
     /// The same words twice are two announcements.
     fn announce(self, words: String) {
-        self.announcements.update(|all| {
-            if all.len() == ANNOUNCED {
-                all.clear();
+        self.announcements.update(|all| all.push(words));
+        let count = self.announcements.with_untracked(Vec::len);
+        spawn_local(async move {
+            sleep(ANNOUNCED).await;
+            // They stand nowhere for longer than it takes to hear them: what they say may be deleted.
+            if self.announcements.with_untracked(Vec::len) == count {
+                self.announcements.set(Vec::new());
             }
-            all.push(words);
         });
     }
 

@@ -203,6 +203,9 @@ impl Store {
     /// One more page of newer messages, like [`page_older`](Self::page_older).
     pub async fn page_newer(self, conversation: &Conversation, before: impl FnOnce()) -> bool {
         if !conversation.window.with_untracked(|window| window.newer) && !self.is_behind(conversation) {
+            if conversation.paging.get_untracked() == (Paging::Failed { older: false }) {
+                conversation.paging.set(Paging::Idle);
+            }
             return false;
         }
         self.append(conversation, before).await

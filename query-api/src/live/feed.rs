@@ -56,8 +56,18 @@ pub async fn changes(
         if me.left && within(me.position) {
             changes.push(Changed { position: me.position, what: What::Chat, ids: of_chat(&me) });
         }
-        let entries = feed.entries.iter().filter(|entry| within(entry.position));
-        changes.extend(entries.filter_map(|entry| of_entry(&me, entry)));
+        let entries = || feed.entries.iter().filter(|entry| within(entry.position));
+        changes.extend(entries().filter_map(|entry| of_entry(&me, entry)));
+        // A message that was touched again after one has left may have been touched before, too: it is told as of then.
+        if me.left && within(me.position) {
+            let is_message = |entry: &&FeedEntry| matches!(entry.changed, timeline::Changed::Message { .. });
+            let later = entries().filter(|entry| entry.position > me.position).filter(is_message);
+            changes.extend(
+                later
+                    .filter_map(|entry| of_entry(&me, entry))
+                    .map(|it| Changed { position: me.position, ..it }),
+            );
+        }
         if changes.len() > MOST {
             return Ok(None);
         }

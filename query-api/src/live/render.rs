@@ -12,7 +12,7 @@ use stores::live::Notice;
 
 use crate::refusal::{Refusal, of_store};
 use crate::state::QueryState;
-use crate::views::{Memberships, Mine, People, chats, lines, messages};
+use crate::views::{Memberships, Mine, People, chats, lines, messages, until};
 
 /// That something changed; what it is now is read when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,12 @@ fn frame(seen: &Seen, reader: PersonId, changed: &Changed) -> Option<ServerFrame
         What::Message => {
             let (chat_id, number) = (in_chat()?, ids.number?);
             let ids = Ids { chat_id: Some(chat_id), number: Some(number), ..Ids::default() };
-            (ids, Some(json(seen.messages.get(&(chat_id, number))?)))
+            let message = seen.messages.get(&(chat_id, number))?;
+            let me = &seen.mine.get(&chat_id)?.me;
+            if until(me).is_some_and(|until| position > until) && message.deleted.is_none() {
+                return None;
+            }
+            (ids, Some(json(message)))
         }
         // Its ordinal is nothing to a client.
         What::Line => {

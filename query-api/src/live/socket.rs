@@ -130,7 +130,7 @@ impl Socket {
                 received = subscription.next() => self.received(received).await,
                 message = incoming.next() => self.heard(message).await,
                 _ = heartbeat.tick() => self.heartbeat().await,
-                () = owed => self.resume().await,
+                () = owed => self.pay().await,
             };
             if let Err(end) = step {
                 return end;
@@ -178,7 +178,7 @@ impl Socket {
         Ok(())
     }
 
-    /// The live engine was away, or rows stood still: what would have been said is read from the feeds. The last position
+    /// The live engine was away: what it would have said is read from the feeds. The last position
     /// that was sent is read again, since more than one notice may have it.
     async fn resume(&mut self) -> Result<(), End> {
         self.check_session().await?;
@@ -188,6 +188,18 @@ impl Socket {
         if live < head || self.state.wait(VIEWS, shown).await < shown {
             return Err(End::Gone);
         }
+        self.catch_up(self.sent_to.saturating_sub(1), shown).await?;
+        // Sessions leave no feed.
+        let (what, ids) = (What::Session, Ids::default());
+        self.outbox.push(&ServerFrame::Change { position: shown, what, ids, item: None })?;
+        (self.skip_to, self.sent_to, self.owed) = (shown, shown, 0);
+        Ok(())
+    }
+
+    /// Rows that stood still are shown now: what they say is read from the feeds.
+    async fn pay(&mut self) -> Result<(), End> {
+        self.check_session().await?;
+        let shown = self.state.wait(VIEWS, self.owed).await.max(self.sent_to);
         self.catch_up(self.sent_to.saturating_sub(1), shown).await?;
         // Sessions leave no feed.
         let (what, ids) = (What::Session, Ids::default());
@@ -208,8 +220,8 @@ impl Socket {
             }
             Some(Received::Lagged) => {
                 self.check_session().await?;
-                // What was dropped is shown up to here, or will be.
-                self.owed = self.owed.max(self.state.stores.progress.position(LIVE));
+                // What was dropped happened before this, and may not be shown yet.
+                self.owed = self.owed.max(self.state.log_head().await?);
                 self.gap(self.state.wait(VIEWS, 0).await)
             }
             Some(Received::Resumed) => self.resume().await,

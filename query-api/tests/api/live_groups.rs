@@ -111,11 +111,21 @@ async fn who_is_put_out_is_told_so_and_then_nothing() {
     let ids = Ids { chat_id: Some(group), user_id: Some(ann), number: Some(3), ..Ids::default() };
     world.publish(read, What::Read, ids, &[ann, bob]).await;
     assert!(told(&socket.until_pong().await).is_empty());
-    // Whoever comes back is told the same, once.
+    // Whoever comes back is told the same, once, and of what was left nothing but that it is deleted.
+    let edited = world.edited(group, ann, 2, "not for Bob").await;
+    world.publish(edited, What::Message, message(group, 2), &[ann, bob]).await;
+    assert!(told(&socket.until_pong().await).is_empty());
     let deleted = world.deleted(group, 1, Deleted::Author).await;
     let mut back = served.connect(bob, &format!("?after={start}")).await;
-    let expected = json!([[removed, "chat", null], [removed, "line", null], [deleted, "message", 1]]);
-    assert_eq!(json!(told(&back.until_pong().await)), expected);
+    let frames = back.until_pong().await;
+    let what_was = json!([[removed, "chat", null], [removed, "line", null], [removed, "message", 2]]);
+    let expected = [
+        what_was.as_array().expect("a list").clone(),
+        vec![json!([removed, "message", 1]), json!([deleted, "message", 1])],
+    ];
+    assert_eq!(told(&frames), expected.concat());
+    let second = frames.iter().find(|frame| frame["ids"]["number"] == 2).expect("told as of then");
+    assert_eq!(second["item"]["text"], "text 2");
     let mut later = served.connect(bob, &format!("?after={removed}")).await;
     let frames = later.until_pong().await;
     assert_eq!(
