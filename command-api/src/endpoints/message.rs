@@ -88,24 +88,23 @@ async fn left_at(
     let last = holder.last_shown(person);
     let mut sequence = holder.sequence_of(last).ok_or(Kind::NotFound)?;
     let (stream, mut left) = (StreamId::of::<Chat>(chat), None);
-    loop {
+    'read: loop {
         let (page, _) = state.executor.log().stream(&stream, sequence, PAGE).await.map_err(unavailable)?;
         for recorded in &page {
             match recorded.decode() {
                 Ok(Event::Chat(
                     ChatEvent::MemberLeft { person: who, .. } | ChatEvent::MemberRemoved { person: who, .. },
                 )) if who == person => left = Some(recorded.position),
-                Ok(Event::Chat(ChatEvent::MessageSent { .. })) => {
-                    return left.ok_or(Kind::Internal.into()).map(Some);
-                }
+                Ok(Event::Chat(ChatEvent::MessageSent { .. })) => break 'read,
                 _ => {}
             }
             sequence = recorded.sequence;
         }
         if page.len() < PAGE {
-            return left.ok_or(Kind::Internal.into()).map(Some);
+            break;
         }
     }
+    left.ok_or(Kind::Internal.into()).map(Some)
 }
 
 /// What a message says now, or said when whoever asks left, and how often it was edited until now.
@@ -127,13 +126,10 @@ pub(super) async fn wording(
                 return Err(Kind::Internal.into());
             };
             message.evolve(&event);
-            match event {
-                MessageEvent::MessageEdited { text, .. }
-                    if sent.until.is_none_or(|until| recorded.position <= until) =>
-                {
-                    latest = text.sealed().cloned();
-                }
-                _ => {}
+            if let MessageEvent::MessageEdited { text, .. } = event
+                && sent.until.is_none_or(|until| recorded.position <= until)
+            {
+                latest = text.sealed().cloned();
             }
             sequence = recorded.sequence;
         }

@@ -3,6 +3,7 @@ use domain::ids::PersonId;
 use domain::views::{Author, Deleted, LineKind, PersonState};
 use uuid::Uuid;
 
+use super::super::window::TOGETHER;
 use super::*;
 
 fn message(number: u64) -> Message {

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::Store;
-use super::conversation::Fit;
+use super::window::Fit;
 use crate::api::{AGAIN, Failure, persist, saw_position};
 use crate::browser::{is_attended, sleep};
 use crate::gist::gist;

@@ -10,6 +10,7 @@ mod people;
 mod photos;
 mod touch;
 mod uploads;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -18,10 +19,11 @@ use domain::views::{Chat, Me, Person};
 use leptos::prelude::*;
 
 pub use chats::{FOREVER, is_muted};
-pub use conversation::{Conversation, Delivery, Entry, Item, Paging, TOGETHER, Window, excerpt};
+pub use conversation::{Conversation, Delivery, Entry, Item, Paging, excerpt};
 pub use outbox::drafts;
 pub use passing::{Presence, Typing};
 pub use uploads::{Stage, Upload};
+pub use window::{TOGETHER, Window};
 
 use crate::api::{Failure, SignedIn};
 use crate::browser::{storage, window};

@@ -6,7 +6,8 @@ use domain::views::{Messages, Relation};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-use super::conversation::{Conversation, Paging, Window};
+use super::conversation::{Conversation, Paging};
+use super::window::Window;
 use super::{Phase, Store};
 use crate::api::{AGAIN, Answer, Failure, PAGE, Page, persist};
 use crate::browser::{now, sleep};

@@ -10,7 +10,7 @@ use super::Answer;
 use crate::refusal::of_store;
 use crate::request::{Asker, Ids, Params, Wanted};
 use crate::state::{QueryState, TIMELINE};
-use crate::views::{edited_text, sent_text, until};
+use crate::views::{edited_text, sent_text};
 
 /// All wordings of a message, the first one first; none once it was deleted or its author erased. Whoever has
 /// left sees those from before. One page.
@@ -47,8 +47,7 @@ pub async fn versions(
         if let Some(text) = sent_text(&state, &row)? {
             items.push(Version { text, at: row.sent_at });
         }
-        let shown = |position: u64| until(&me).is_none_or(|until| position <= until);
-        for edit in edits.into_iter().filter(|edit| shown(edit.position)) {
+        for edit in edits.into_iter().filter(|edit| !me.is_past(edit.position)) {
             if let Some(text) = edited_text(&state, &row, &edit.text)? {
                 items.push(Version { text, at: edit.at });
             }

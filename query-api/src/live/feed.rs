@@ -61,7 +61,7 @@ pub async fn changes(
         // A message that was touched again after one has left may have been touched before, too: it is told as of then.
         if me.left && within(me.position) {
             let is_message = |entry: &&FeedEntry| matches!(entry.changed, timeline::Changed::Message { .. });
-            let later = entries().filter(|entry| entry.position > me.position).filter(is_message);
+            let later = entries().filter(|entry| me.is_past(entry.position)).filter(is_message);
             changes.extend(
                 later
                     .filter_map(|entry| of_entry(&me, entry))
@@ -85,7 +85,6 @@ fn of_chat(me: &MemberRow) -> Ids {
 fn of_entry(me: &MemberRow, entry: &FeedEntry) -> Option<Changed> {
     let position = entry.position;
     let ids = of_chat(me);
-    let is_past = me.left && position > me.position;
     let (what, ids) = match entry.changed {
         // Of all that changed the last is told: whoever has left gets their leaving in its place.
         timeline::Changed::Chat if me.left => return None,
@@ -93,7 +92,7 @@ fn of_entry(me: &MemberRow, entry: &FeedEntry) -> Option<Changed> {
         timeline::Changed::Message { number } if !me.shows(number) => return None,
         timeline::Changed::Message { number } => (What::Message, Ids { number: Some(number), ..ids }),
         timeline::Changed::Line { ordinal } => (What::Line, Ids { number: Some(ordinal), ..ids }),
-        timeline::Changed::Read { person, .. } if is_past && person != me.person => return None,
+        timeline::Changed::Read { person, .. } if me.is_past(position) && person != me.person => return None,
         timeline::Changed::Read { person, number } => {
             (What::Read, Ids { user_id: Some(person), number: Some(number), ..ids })
         }

@@ -12,7 +12,7 @@ use stores::live::Notice;
 
 use crate::refusal::{Refusal, of_store};
 use crate::state::QueryState;
-use crate::views::{Memberships, Mine, People, chats, lines, messages, until};
+use crate::views::{Memberships, Mine, People, chats, lines, messages};
 
 /// That something changed; what it is now is read when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn frame(seen: &Seen, reader: PersonId, changed: &Changed) -> Option<ServerFrame
             let ids = Ids { chat_id: Some(chat_id), number: Some(number), ..Ids::default() };
             let message = seen.messages.get(&(chat_id, number))?;
             let me = &seen.mine.get(&chat_id)?.me;
-            if until(me).is_some_and(|until| position > until) && message.deleted.is_none() {
+            if me.is_past(position) && message.deleted.is_none() {
                 return None;
             }
             (ids, Some(json(message)))
@@ -78,9 +78,8 @@ fn frame(seen: &Seen, reader: PersonId, changed: &Changed) -> Option<ServerFrame
         What::Read => {
             let (chat_id, user_id) = (in_chat()?, ids.user_id?);
             let me = &seen.mine.get(&chat_id)?.me;
-            let is_past = me.left && position > me.position;
             // As in the chat's view: how far somebody has read is for friends.
-            if user_id != reader && (is_past || !seen.people.are_close(user_id)) {
+            if user_id != reader && (me.is_past(position) || !seen.people.are_close(user_id)) {
                 return None;
             }
             (

@@ -178,8 +178,7 @@ impl Socket {
         Ok(())
     }
 
-    /// The live engine was away: what it would have said is read from the feeds. The last position
-    /// that was sent is read again, since more than one notice may have it.
+    /// The live engine was away: what it would have said is read from the feeds.
     async fn resume(&mut self) -> Result<(), End> {
         self.check_session().await?;
         let head = self.state.log_head().await?;
@@ -188,18 +187,19 @@ impl Socket {
         if live < head || self.state.wait(VIEWS, shown).await < shown {
             return Err(End::Gone);
         }
-        self.catch_up(self.sent_to.saturating_sub(1), shown).await?;
-        // Sessions leave no feed.
-        let (what, ids) = (What::Session, Ids::default());
-        self.outbox.push(&ServerFrame::Change { position: shown, what, ids, item: None })?;
-        (self.skip_to, self.sent_to, self.owed) = (shown, shown, 0);
-        Ok(())
+        self.tell_up_to(shown).await
     }
 
     /// Rows that stood still are shown now: what they say is read from the feeds.
     async fn pay(&mut self) -> Result<(), End> {
         self.check_session().await?;
         let shown = self.state.wait(VIEWS, self.owed).await.max(self.sent_to);
+        self.tell_up_to(shown).await
+    }
+
+    /// Tells from the feeds what was not told. The last position that was sent is read again, since more than one notice
+    /// may have it.
+    async fn tell_up_to(&mut self, shown: u64) -> Result<(), End> {
         self.catch_up(self.sent_to.saturating_sub(1), shown).await?;
         // Sessions leave no feed.
         let (what, ids) = (What::Session, Ids::default());

@@ -14,5 +14,4 @@ pub use chats::{active_at, can_send, chats};
 pub use history::history;
 pub use messages::{Memberships, Mine, edited_text, messages, sent_text};
 pub use opening::{At, open, title};
-pub use parting::until;
 pub use people::{People, linked};

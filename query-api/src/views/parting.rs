@@ -2,16 +2,11 @@
 //! deleted.
 
 use futures::future::try_join_all;
-use stores::timeline::{MemberRow, MessageRow};
+use stores::timeline::MessageRow;
 
 use super::messages::Memberships;
 use crate::refusal::{Refusal, of_store};
 use crate::state::QueryState;
-
-/// How far somebody sees what becomes of messages: up to this position, or all of it.
-pub fn until(me: &MemberRow) -> Option<u64> {
-    me.left.then_some(me.position)
-}
 
 /// Turns the rows into what they were when whoever they are read for left, if they did.
 ///
@@ -20,17 +15,17 @@ pub fn until(me: &MemberRow) -> Option<u64> {
 pub async fn as_left(state: &QueryState, mine: &Memberships, rows: &mut [MessageRow]) -> Result<(), Refusal> {
     let timeline = state.stores.timeline.serving();
     let edited = rows.iter_mut().filter_map(|row| {
-        let until = mine.get(&row.chat_id).and_then(|mine| until(&mine.me))?;
+        let me = &mine.get(&row.chat_id)?.me;
         let touch = &mut row.touch;
-        if touch.position <= until || touch.deleted.is_some() {
+        if !me.is_past(touch.position) || touch.deleted.is_some() {
             return None;
         }
-        touch.reactions.retain(|reaction| reaction.position <= until);
-        touch.edited.take_if(|edit| edit.position > until).map(|_| (row, until))
+        touch.reactions.retain(|reaction| !me.is_past(reaction.position));
+        touch.edited.take_if(|edit| me.is_past(edit.position)).map(|_| (row, me))
     });
-    let as_then = edited.map(async |(row, until)| {
+    let as_then = edited.map(async |(row, me)| {
         let edits = timeline.edits(row.chat_id, row.number).await.map_err(of_store)?;
-        row.touch.edited = edits.into_iter().rfind(|edit| edit.position <= until);
+        row.touch.edited = edits.into_iter().rfind(|edit| !me.is_past(edit.position));
         Ok::<(), Refusal>(())
     });
     try_join_all(as_then.collect::<Vec<_>>()).await?;

@@ -77,6 +77,11 @@ impl MemberRow {
         self.sees.is_empty() && !self.left || self.sees.iter().any(|span| span.holds(number))
     }
 
+    /// Whether what happened at `position` came after they had left.
+    pub fn is_past(&self, position: u64) -> bool {
+        self.left && position > self.position
+    }
+
     /// The newest of `last_number` messages that the person may read.
     pub fn last_shown(&self, last_number: u64) -> u64 {
         let end = match self.sees.last() {
