@@ -281,9 +281,12 @@ impl Letopis {
         signal(self.running.child.id(), "CONT");
     }
 
-    /// What it has said so far.
-    pub fn said(&self) -> String {
-        self.running.stderr.text()
+    /// Waits until `look` finds what it looks for in what it has said so far: a line may be read after
+    /// the answer that came after it.
+    pub async fn says<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
+        let text = || self.running.stderr.text();
+        let found = in_time(async || look(&text())).await;
+        found.unwrap_or_else(|| panic!("it does not say {what}:\n{}", text()))
     }
 }
 

@@ -199,10 +199,8 @@ async fn a_restored_log_keeps_its_photos_though_a_newer_directory_names_others()
     crate::letopis::copy_files(&backup, &folder.data());
 
     let letopis = settings.launch().await;
-    until("a sweep is refused", async || {
-        letopis.said().contains("the directory is of another log, history or version").then_some(())
-    })
-    .await;
+    let refused = "the directory is of another log, history or version";
+    letopis.says(refused, |said| said.contains(refused).then_some(())).await;
     // Many sweeps long; each of them would have deleted all of it.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(blobs(&folder), blobs_in(&of_it), "what the log names stays");
