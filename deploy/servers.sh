@@ -132,8 +132,8 @@ keydb_is_there() {
 }
 keydb_prepares() {
   as=()
-  words=("$(keydb_program)" --bind 127.0.0.1 --port "$(port keydb)" --save '' --appendonly yes --appendfsync everysec
-    --maxmemory-policy noeviction --dir "$folder/data")
+  words=("$(keydb_program)" --bind 127.0.0.1 --port "$(port keydb)" --save '' --appendonly yes
+    --appendfsync "${keydb_fsync-everysec}" --maxmemory-policy noeviction --dir "$folder/data")
 }
 keydb_answers() {
   local said
@@ -246,5 +246,9 @@ s3_answers() {
     s3_request DELETE letopis-test/ready >/dev/null
 }
 s3_bucket() { s3_request HEAD "$1" -I >/dev/null || s3_request PUT "$1" >/dev/null; }
-s3_settles() { s3_bucket letopis; }
+s3_settles() {
+  local i
+  for i in {1..30}; do s3_bucket letopis && return; sleep 1; done
+  return 1
+}
 s3_version() { echo "SeaweedFS $(weed version 2>/dev/null | grep -oE '[0-9]+\.[0-9]+' | head -n 1)"; }

@@ -57,6 +57,8 @@ stack_made() {
 # Sets $stack and $stack_port to those of a new one, which ends with this script.
 private_stack() {
   stack_kind=private
+  # Nobody wants its data after a power cut, and a disk that syncs for seconds would hold up every answer.
+  keydb_fsync=no
   stack_reap
   stack=$(mktemp -d "$(stack_parent)/letopis-private-$(id -u).XXXXXX")
   echo "$$ $(process_start $$)" >"$stack/owner"

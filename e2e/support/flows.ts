@@ -90,7 +90,7 @@ export async function addByNickname(page: Page, person: Person): Promise<void> {
   await expect(async () => {
     await page.getByRole('searchbox').fill('');
     await page.getByRole('searchbox').fill(person.nickname);
-    await expect(row).toBeVisible({ timeout: 5_000 });
+    await expect(row).toBeVisible({ timeout: 15_000 });
   }).toPass();
   await row.getByRole('button', { name: /^Add/ }).click();
   await expect(row.getByRole('button', { name: /^Withdraw/ })).toBeVisible();

@@ -50,7 +50,8 @@ export const test = base.extend<Options & Fixtures>({
     Api.begin(server.url);
     await use(server);
     await server.remove();
-    if (info.status !== info.expectedStatus) await info.attach('server.log', { body: server.log });
+    // Whoever sees only what was printed needs it as well.
+    if (info.status !== info.expectedStatus) console.log(`The server's last lines:\n${server.log.split('\n').slice(-60).join('\n')}`);
   }, SLOW],
 
   expected: async ({}, use) => use([]),
@@ -74,6 +75,9 @@ export const test = base.extend<Options & Fixtures>({
       await page.goto('/');
       return page;
     });
+    // A route that is still at work would fail the test that has ended.
+    const pages = contexts.flatMap((context) => context.pages());
+    await Promise.all(pages.map((page) => page.unrouteAll({ behavior: 'ignoreErrors' })));
     await Promise.all(contexts.map((context) => context.close()));
     const unexpected = errors.filter((error) => !expected.some((pattern) => pattern.test(error)));
     expect(unexpected, 'errors in the console').toEqual([]);

@@ -22,6 +22,7 @@ test('a pinned chat stays on top, here and on the server', async ({ open, server
   await expect(rows.first()).toContainText('Pinned');
   await claraApi.send(second, 'third');
   await expect(rows.nth(1)).toContainText('third');
+  await expect.poll(async () => (await annApi.query(`chats/${chat}`)).pinned).toBe(true);
   await page.reload();
   await expect(rows.first()).toContainText(boris.name);
   await page.getByRole('button', { name: 'What to do with this chat' }).click();
@@ -69,7 +70,7 @@ test('a friend sees that one is here, and that one is writing', async ({ open, s
   await flows.signIn(other, boris);
   await flows.openChat(page, boris.name);
   await flows.openChat(other, ann.name);
-  await expect(page.getByRole('heading', { name: /here now/ })).toBeVisible({ timeout: 30_000 });
+  await expect(page.getByRole('heading', { name: /here now/ })).toBeVisible({ timeout: 70_000 });
   // The sign holds for six seconds, and is given again as he goes on writing.
   await expect(async () => {
     await other.getByRole('textbox', { name: 'Message' }).press('w');
@@ -93,7 +94,9 @@ test('a search that finds many shows them page by page', async ({ open, server }
   const found = page.getByRole('list', { name: 'People found' }).getByRole('listitem');
   await expect(found).toHaveCount(30);
   const more = page.getByRole('button', { name: 'Show more people' });
-  await more.click();
+  await more.press('Enter');
   await expect(found).toHaveCount(31);
   await expect(more).toHaveCount(0);
+  // The button has gone, and what had its focus has not lost its place.
+  await expect(found.last().getByRole('link')).toBeFocused();
 });

@@ -31,7 +31,7 @@ test('after kill -9 both find what they had, and go on without signing in', asyn
   await flows.send(borisPage, 'four');
   texts.push('four');
   // The longer the server was away, the longer a page waits before it tries again: up to 20 seconds.
-  for (const page of [annPage, borisPage]) await expect(lost(page)).toHaveCount(0, { timeout: 40_000 });
+  for (const page of [annPage, borisPage]) await expect(lost(page)).toHaveCount(0, { timeout: 90_000 });
   for (const page of [annPage, borisPage]) await flows.expectHistory(page, texts);
   for (const page of [annPage, borisPage]) {
     await page.reload();

@@ -29,6 +29,7 @@ test('a conversation of 100,000 messages never has more than 400 rows on the pag
   await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => writer(index % 2 ? annApi : borisApi)));
   const last = await borisApi.command('send', { chat_id: chat, text: 'and now the beginning', reply_to: 1 });
   expect(last.number).toBe(COUNT + 1);
+  expect((await borisApi.query(`chats/${chat}/messages?limit=1`)).items[0].number).toBe(COUNT + 1);
 
   const page = await open();
   await flows.signIn(page, ann);

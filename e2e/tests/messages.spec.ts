@@ -6,6 +6,9 @@ import * as flows from '../support/flows.ts';
 import { GREEN, RED, png } from '../support/pictures.ts';
 import { expect, expectAccessible, expectNoSidewaysScroll, test } from '../support/test.ts';
 
+// A trace fetches pictures again that the page has let go of, which the page's policy forbids.
+test.use({ trace: 'off' });
+
 /** Opens the menu of a message and chooses from it. */
 async function choose(page: Page, message: Locator, step: string) {
   await message.hover();

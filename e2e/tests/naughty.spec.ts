@@ -31,7 +31,7 @@ test('naughty strings arrive as they were typed, and are nothing but text', asyn
     sent.push(text);
   }
   expect(sent.length).toBeGreaterThan(450);
-  await expect(page.locator('article [data-state=pending]')).toHaveCount(0, { timeout: 60_000 });
+  await expect(page.locator('article [data-state=pending]')).toHaveCount(0, { timeout: 120_000 });
   await expect(page.locator('article [data-state=failed]')).toHaveCount(0);
 
   // The rows show a little later what a page has written.
@@ -43,7 +43,7 @@ test('naughty strings arrive as they were typed, and are nothing but text', asyn
       kept.push(...items.map((message: { text: string }) => message.text));
     }
     expect(kept).toEqual(sent);
-  }).toPass({ timeout: 60_000 });
+  }).toPass({ timeout: 120_000 });
 
   const shown = await page.locator('article').evaluateAll((articles) =>
     articles.map((article) => ({

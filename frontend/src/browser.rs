@@ -137,10 +137,28 @@ pub fn is_offline() -> bool {
 
 /// Focuses the element with this id, if it is there.
 pub fn focus(id: &str) {
-    if let Some(element) =
-        document().get_element_by_id(id).and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok())
-    {
+    focus_on(document().get_element_by_id(id));
+}
+
+/// Focuses the first element that a selector finds, if there is one.
+pub fn focus_first(selector: &str) {
+    focus_on(document().query_selector(selector).ok().flatten());
+}
+
+fn focus_on(element: Option<web_sys::Element>) {
+    if let Some(element) = element.and_then(|it| it.dyn_into::<web_sys::HtmlElement>().ok()) {
         let _ = element.focus();
+    }
+}
+
+/// Once the page is as it will be painted: where what had the focus has gone, passes it on to the first element that
+/// the selector finds.
+pub async fn pass_focus_on(selector: String) {
+    next_frame().await;
+    let document = document();
+    let body = document.body().map(web_sys::Element::from);
+    if document.active_element().is_none_or(|element| Some(element) == body) {
+        focus_first(&selector);
     }
 }
 

@@ -76,7 +76,7 @@ async fn after_jumps_times_do_not_fall_and_nobody_is_thrown_out(engine: Engine) 
             let key = Some(new_key());
             assert_unavailable(&ann.on(&api).command(name, key, &body).await);
             waits += 1;
-            let told = |said: &str| said.matches("it goes on by itself then").count() == waits;
+            let told = |said: &str| said.matches("it goes on by itself then").count() >= waits;
             letopis.says("that it waits", |said| told(said).then_some(())).await;
             clock.jump(0);
             let answer = until("it writes again", async || {

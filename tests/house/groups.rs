@@ -13,22 +13,21 @@ use domain::views::{
     Audience, Chat, Deleted, Invitation, Invite, LineKind, List, Member, Message, Messages, ReportReason,
     Role, SettingsChanges, Version,
 };
-use reqwest::header::CONTENT_TYPE;
 
 use crate::api::{Answer, Api, new_key};
-use crate::letopis::{Folder, Settings, until};
+use crate::letopis::{Folder, PATIENCE, Settings, until, within};
 use crate::people::Person;
 use crate::photos::picture;
 use crate::rebuild::ask_everything;
 
 pub async fn upload(api: &Api, who: &Person, media_type: &str, body: &[u8]) -> Answer {
-    let request = who.on(api).request("POST", "/command/v1/upload").header(CONTENT_TYPE, media_type);
-    Answer::of(request.header("Idempotency-Key", new_key().to_string()).body(body.to_vec()))
-        .await
-        .expect("it answers")
+    crate::photos::post_picture(api, who, "upload", media_type, body).await
 }
 
 async fn blob(api: &Api, who: &Person, id: &str, after: u64) -> Answer {
+    if after > 0 {
+        who.on(api).show("/chats", after).await.expect("it answers");
+    }
     let request = who.on(api).request("GET", &format!("/query/v1/blobs/{id}"));
     Answer::of(request.header("X-Letopis-Position", after)).await.expect("it answers")
 }
@@ -308,12 +307,12 @@ async fn a_group_from_its_making_to_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_deleted_message_carried_is_swept_and_what_another_carries_stays() {
     let folder = Folder::new();
-    let letopis = folder.settings().with("LETOPIS_BLOBS_KEEP", 10).start().await;
+    let letopis = folder.settings().with("LETOPIS_BLOBS_KEEP", 30).start().await;
     let api = Api::of(&letopis);
     let story = happens(&api).await;
     let blobs = folder.file("blobs");
     let names = || crate::photos::files(&blobs).iter().map(|it| it.display().to_string()).collect::<Vec<_>>();
-    until("what nobody carries is gone", async || {
+    within(PATIENCE * 4, "what nobody carries is gone", async || {
         (!names().iter().any(|name| name.contains(&story.gone))).then_some(())
     })
     .await;

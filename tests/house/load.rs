@@ -229,6 +229,11 @@ impl Load {
         Self::start(circle, api, senders, Duration::from_millis(25), send_through_refusals)
     }
 
+    /// The same where the process is paused for longer than a connection may wait for a request.
+    pub fn gently_through_pauses(circle: &Circle, api: &Api, senders: usize) -> Self {
+        Self::start(circle, api, senders, Duration::from_millis(25), send_through_kills)
+    }
+
     /// Each sender goes on until [`Load::stop`], and repeats what was refused or broke.
     pub fn through_kills(circle: &Circle, api: &Api, senders: usize) -> Self {
         Self::start(circle, api, senders, Duration::ZERO, send_through_kills)

@@ -43,7 +43,14 @@ async fn of_two_processes_on_one_log_a_paused_one_comes_back_and_goes_on() {
     let attempt = Attempt { author, chat_id, key: new_key(), text: "to the one paused".into(), answer: None };
     let waiting = {
         let (circle, first, attempt) = (circle.clone(), first.clone(), attempt.clone());
-        tokio::spawn(async move { circle.send(&first, &attempt).await.expect("it answers") })
+        tokio::spawn(async move {
+            // A connection that waited for longer than one may is closed.
+            loop {
+                if let Ok(answer) = circle.send(&first, &attempt).await {
+                    return answer;
+                }
+            }
+        })
     };
     all.extend(send(&circle, &second, 10, "while somebody waits for the first").await);
     assert!(!waiting.is_finished(), "a paused process answers");
@@ -55,7 +62,7 @@ async fn of_two_processes_on_one_log_a_paused_one_comes_back_and_goes_on() {
     // Under load on both, wherever it is then: in a batch, or with the log's lock in its hand.
     for _ in 0..5 {
         let (on_one, on_two) = (
-            Load::through_refusals(&circle, &first, SENDERS),
+            Load::through_kills(&circle, &first, SENDERS),
             Load::through_refusals(&circle, &second, SENDERS),
         );
         on_one.goes_on(20).await;
@@ -88,7 +95,7 @@ async fn nobody_takes_the_folder_of_a_paused_process() {
     let letopis = place.start().await;
     let api = Api::of(&letopis);
     let circle = Circle::gather(&api).await;
-    let load = Load::through_refusals(&circle, &api, SENDERS);
+    let load = Load::through_kills(&circle, &api, SENDERS);
     load.goes_on(20).await;
     letopis.pause();
     let said = place.settings().refused().await;

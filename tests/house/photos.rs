@@ -24,10 +24,20 @@ pub fn picture(colour: [u8; 3]) -> Vec<u8> {
 
 /// Changes somebody's photo.
 pub async fn send(api: &Api, who: &Person, body: &[u8]) -> Answer {
-    let request = who.on(api).request("POST", "/command/v1/change_photo").header(CONTENT_TYPE, "image/png");
-    Answer::of(request.header("Idempotency-Key", new_key().to_string()).body(body.to_vec()))
-        .await
-        .expect("it answers")
+    post_picture(api, who, "change_photo", "image/png", body).await
+}
+
+/// Sends a file, once more where the machine was too busy for it.
+pub async fn post_picture(api: &Api, who: &Person, command: &str, media_type: &str, body: &[u8]) -> Answer {
+    until("a picture finds its time", async || {
+        let request = who.on(api).request("POST", &format!("/command/v1/{command}"));
+        let request = request.header(CONTENT_TYPE, media_type);
+        let request = request.header("Idempotency-Key", new_key().to_string()).body(body.to_vec());
+        let answer = Answer::of(request).await.expect("it answers");
+        let busy = ["keep a decoder busy", "too many pictures at once"];
+        (!busy.iter().any(|words| answer.text().contains(words))).then_some(answer)
+    })
+    .await
 }
 
 /// Changes it to a large one: a busy machine may be past the time for a turn or for a picture, and who sends it
@@ -45,6 +55,10 @@ async fn send_in_time(api: &Api, who: &Person, body: &[u8]) {
 
 /// Asks for a photo.
 pub async fn photo(api: &Api, who: &Person, id: &str, query: &str, after: u64) -> Answer {
+    // A photo is told by the directory as it is: whoever wants it later than something waits for that.
+    if after > 0 {
+        who.on(api).show("/me", after).await.expect("it answers");
+    }
     let request = who.on(api).request("GET", &format!("/query/v1/photos/{id}{query}"));
     Answer::of(request.header("X-Letopis-Position", after)).await.expect("it answers")
 }
@@ -172,7 +186,8 @@ async fn a_blob_that_no_event_names_is_swept_and_a_photo_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_log_keeps_its_photos_though_a_newer_directory_names_others() {
     let folder = Folder::new();
-    let settings = folder.settings().with("LETOPIS_BLOBS_KEEP", 5);
+    // Nothing is swept for its age until the restore.
+    let settings = folder.settings().with("LETOPIS_BLOBS_KEEP", 300);
     let letopis = settings.start().await;
     let api = Api::of(&letopis);
     let ann = Person::register(&api, "ann").await;
@@ -198,6 +213,7 @@ async fn a_restored_log_keeps_its_photos_though_a_newer_directory_names_others()
     copy_tree(&of_it, &back);
     crate::letopis::copy_files(&backup, &folder.data());
 
+    let settings = settings.with("LETOPIS_BLOBS_KEEP", 5);
     let letopis = settings.launch().await;
     let refused = "the directory is of another log, history or version";
     letopis.says(refused, |said| said.contains(refused).then_some(())).await;

@@ -101,8 +101,7 @@ async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
     let second = servers.under(place.settings_in(&beside)).await;
     let second = second.with("LETOPIS_MASTER_KEY", place.folder.file("master.key").display());
     let two = second.start().await;
-    all_are(&first, "running").await;
-    all_are(&second, "standing_by").await;
+    one_writes_each([&first, &second]).await;
     let (on_one, on_two) = (Api::of(&one), Api::of(&two));
     let circle = Circle::gather(&on_one).await;
     let mut all = Vec::new();
@@ -110,7 +109,7 @@ async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
         // In the middle of its batches.
         let (asleep, awake) = if round == 0 { (&one, &second) } else { (&two, &first) };
         let (of_asleep, of_awake) = if round == 0 { (&on_one, &on_two) } else { (&on_two, &on_one) };
-        let load = Load::gently(&circle, of_asleep, SENDERS);
+        let load = Load::gently_through_pauses(&circle, of_asleep, SENDERS);
         load.goes_on(200).await;
         asleep.pause();
         let beside = Load::gently(&circle, of_awake, SENDERS);
@@ -137,7 +136,7 @@ async fn a_paused_writer_that_lost_its_lease_changes_nothing() {
     one.stop().await;
     all_are(&second, "running").await;
     let one = first.start().await;
-    all_are(&first, "standing_by").await;
+    one_writes_each([&first, &second]).await;
     two.stop().await;
     one.stop().await;
     place.assert_sound().await;

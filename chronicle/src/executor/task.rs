@@ -21,6 +21,8 @@ use crate::snapshots::{self, Loaded, Snapshot};
 const MOST_STREAMS: usize = 50_000;
 /// Commands that may wait to be taken in.
 const INBOX: usize = 4_096;
+/// Snapshots that may wait to be kept.
+const UNKEPT: usize = 64;
 
 /// What the task is told.
 pub(super) enum Input {
@@ -51,6 +53,7 @@ pub(super) async fn start(
     let (inbox, inputs) = mpsc::channel(INBOX);
     let task = Task {
         committer,
+        keeper: keeper(log.clone()),
         log,
         clock,
         back: inbox.downgrade(),
@@ -63,8 +66,21 @@ pub(super) async fn start(
     Ok((inbox, tokio::spawn(task.run(inputs))))
 }
 
+/// Keeps snapshots beside everything else, in the order they come: a later one of a stream is never replaced by an
+/// earlier one.
+fn keeper(log: Arc<dyn Log>) -> mpsc::Sender<Snapshot> {
+    let (sender, mut snapshots) = mpsc::channel(UNKEPT);
+    tokio::spawn(async move {
+        while let Some(snapshot) = snapshots.recv().await {
+            snapshots::keep(&*log, snapshot).await;
+        }
+    });
+    sender
+}
+
 struct Task {
     committer: Committer<Letopis>,
+    keeper: mpsc::Sender<Snapshot>,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     back: mpsc::WeakSender<Input>,
@@ -219,11 +235,12 @@ impl Task {
         });
     }
 
-    /// Keeps a snapshot, beside everything else.
+    /// Has a snapshot kept. One that is not costs the next cold start time and nothing else.
     fn keep(&self, snapshot: Option<Snapshot>) {
-        if snapshot.is_some() {
-            let log = self.log.clone();
-            tokio::spawn(async move { snapshots::keep(&*log, snapshot).await });
+        if let Some(snapshot) = snapshot
+            && self.keeper.try_send(snapshot).is_err()
+        {
+            tracing::debug!("a snapshot is not kept: others wait before it");
         }
     }
 

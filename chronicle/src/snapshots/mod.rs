@@ -119,11 +119,9 @@ pub fn take(stream: &StreamId, state: &State, sequence: u64, event_id: EventId) 
     }
 }
 
-/// Keeps a snapshot if there is one; says so if that fails, and goes on.
-pub async fn keep(log: &dyn Log, snapshot: Option<Snapshot>) {
-    if let Some(snapshot) = snapshot
-        && let Err(error) = log.snapshots().keep(snapshot).await
-    {
+/// Keeps a snapshot; says so if that fails, and goes on.
+pub async fn keep(log: &dyn Log, snapshot: Snapshot) {
+    if let Err(error) = log.snapshots().keep(snapshot).await {
         tracing::warn!(%error, "a snapshot was not kept; the next cold start reads more events");
     }
 }

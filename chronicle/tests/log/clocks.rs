@@ -72,7 +72,7 @@ async fn a_process_whose_clock_is_not_the_databases_writes_nothing_until_it_is()
     let log = PostgresLog::open(&database.0, clock.clone()).await.expect("a log");
     let house = House::with(folder.path(), log, clock.clone()).await;
     house.make_chat(1).await.expect("a chat");
-    for (message, wrong) in (1..).zip([4, -4, 3_600]) {
+    for (message, wrong) in (1..).zip([60, -60, 3_600]) {
         let head = house.log.head().await.expect("read");
         clock.by(wrong);
         let refused = house.send(1, 0, key(1, message), "hello").await.expect_err("its clock is wrong");
@@ -83,7 +83,7 @@ async fn a_process_whose_clock_is_not_the_databases_writes_nothing_until_it_is()
         assert_eq!(sent.position, head.position + 1);
     }
     // From its start on, and under the lock too.
-    clock.by(10);
+    clock.by(60);
     let log = PostgresLog::open(&database.0, clock.clone()).await.expect("it can be read");
     let late = House::with(folder.path(), log, clock.clone()).await;
     let refused = late.send(1, 1, key(2, 1), "hello").await.expect_err("its clock is wrong");
@@ -91,7 +91,7 @@ async fn a_process_whose_clock_is_not_the_databases_writes_nothing_until_it_is()
     clock.by(0);
     late.send(1, 1, key(2, 1), "hello").await.expect("sent");
     house.send(1, 0, key(1, 9), "fenced, and so under the lock").await.expect("sent");
-    clock.by(-10);
+    clock.by(-60);
     let refused = house.send(1, 0, key(1, 10), "hello").await.expect_err("its clock is wrong");
     assert!(refused.is(Kind::Unavailable), "{refused}");
 }

@@ -221,6 +221,8 @@ async fn lock_keeps_others_out(engine: &dyn Engine) -> Outcome {
     let (one, two) = (engine.open().await, engine.open().await);
     let (mine, theirs) = (chat_stream(1), chat_stream(2));
     let head = commit(&*one, Head::default(), &batch(Head::default(), &mine, 0, 3, 1)).await?;
+    // Whoever holds the lock for long loses it: what is written under it is there before.
+    let next = batch(head, &mine, 3, 1, 50);
     let locked = one.lock(1, 100).await.map_err(said)?;
     ensure(locked.head() == head, "the lock shows another head")?;
     ensure(locked.delta().iter().map(|event| event.position).eq([2, 3]), "the lock shows another delta")?;
@@ -228,7 +230,6 @@ async fn lock_keeps_others_out(engine: &dyn Engine) -> Outcome {
         let next = Arc::new(batch(head, &theirs, 0, 1, 60));
         async move { two.append(head, next).await }
     });
-    let next = batch(head, &mine, 3, 1, 50);
     let appended = locked.append(Arc::new(next.clone())).await.map_err(said)?;
     ensure(appended == Appended::Committed, format!("{appended:?} under the lock"))?;
     let theirs = stranger.await.map_err(|error| error.to_string())?.map_err(said)?;

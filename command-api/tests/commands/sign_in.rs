@@ -146,14 +146,18 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     let (_, known) = attempt("ann@example.org").await;
     let (_, unknown) = attempt("nobody@example.org").await;
     assert_eq!(known, unknown);
-    // The hash dominates both: the fastest of several runs with and without an account are close.
+    // The hash dominates both: the fastest of several runs with and without an account are close, of more
+    // runs where a machine does much beside.
     let mut fastest = [std::time::Duration::MAX; 2];
-    for _ in 0..5 {
+    for _ in 0..30 {
         for (index, email) in ["ann@example.org", "nobody@example.org"].into_iter().enumerate() {
             fastest[index] = fastest[index].min(attempt(email).await.0);
         }
+        if fastest[1] * 3 > fastest[0] {
+            return;
+        }
     }
-    assert!(fastest[1] * 3 > fastest[0], "the unknown one hashes too: {fastest:?}");
+    panic!("the unknown one hashes too: {fastest:?}");
 }
 
 #[tokio::test]

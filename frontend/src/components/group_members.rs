@@ -16,7 +16,7 @@ use super::panel::{FailedPanel, Skeleton};
 use super::person_row::person_name;
 use super::question::Question;
 use crate::api::Answer;
-use crate::browser::{focus, next_frame};
+use crate::browser::{focus, next_frame, pass_focus_on};
 use crate::i18n::{t, t_with};
 use crate::route::Route;
 use crate::state::{Phase, Store};
@@ -62,7 +62,7 @@ impl Members {
 
     fn run(self, known: Vec<Member>, cursor: Option<String>, wanted: usize) {
         self.round.update_value(|round| *round += 1);
-        let this = self.round.get_value();
+        let (this, after_some) = (self.round.get_value(), !known.is_empty());
         spawn_local(async move {
             let fetched = self.fetch(known, cursor, wanted).await;
             if self.round.try_get_value() != Some(this) {
@@ -70,9 +70,14 @@ impl Members {
             }
             match fetched {
                 Ok((list, next)) => {
+                    let known = self.list.with_untracked(Vec::len);
                     self.list.set(list);
                     self.next.set(next);
                     self.phase.set(Phase::Ready);
+                    if after_some {
+                        // With the last of them the button goes.
+                        pass_focus_on(format!(".members > :nth-child({}) .row", known + 1)).await;
+                    }
                 }
                 Err(failure) if self.phase.get_untracked() == Phase::Ready => self.store.complain(&failure),
                 Err(failure) => self.phase.set(Phase::Failed(failure)),
@@ -139,12 +144,14 @@ impl Desk {
             if let Err(failure) = done {
                 store.complain(&failure);
             }
+            self.busy.try_set(false);
+            // Something else may be asked by now.
+            if self.asked.try_get_untracked() == Some(Some((person, step))) {
+                self.asked.set(None);
+            }
             // After a refusal too: what the screen offered was out of date. The members follow the chat.
             let _ = store.refresh_chat(chat).await;
-            self.busy.try_set(false);
-            if self.asked.try_set(None).is_none() {
-                focus(TITLE);
-            }
+            pass_focus_on(format!("#{TITLE}")).await;
         });
     }
 
@@ -315,10 +322,7 @@ fn AddMembers(members: Members, adding: RwSignal<bool>) -> impl IntoView {
     });
     let end = move || {
         adding.try_set(false);
-        spawn_local(async {
-            next_frame().await;
-            focus(ADD);
-        });
+        spawn_local(pass_focus_on(format!("#{ADD}")));
     };
     let submit = move |event: web_sys::SubmitEvent| {
         event.prevent_default();

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::api::Failure;
-use crate::browser::sleep;
+use crate::browser::{pass_focus_on, sleep};
 use crate::components::icon::Icon;
 use crate::components::panel::{EmptyPanel, FailedPanel, Skeleton};
 use crate::components::person_row::PersonRow;
@@ -109,11 +109,15 @@ impl Search {
             match page {
                 Ok((more, next)) => {
                     self.next.set(next);
+                    let mut known = 0;
                     self.found.update(|found| {
                         if let Some(Ok(found)) = found {
+                            known = found.len();
                             found.extend(more);
                         }
                     });
+                    // With the last of them the button goes.
+                    pass_focus_on(format!(".side .rows > :nth-child({}) .row", known + 1)).await;
                 }
                 Err(failure) => store.complain(&failure),
             }

@@ -70,16 +70,16 @@ pub fn Sessions() -> impl IntoView {
         });
     };
     let list = move |all: Vec<Session>| {
-        let others = all.iter().any(|session| !session.current);
         view! {
             <ul class="sessions" aria-label=t("settings.sessions")>
                 {all.into_iter().map(|session| session_row(session, end)).collect_view()}
             </ul>
-            {others.then(|| view! {
-                <button type="button" class="button danger" on:click=move |_| end(None)>{t("settings.sessions.end-others")}</button>
-            })}
         }
         .into_any()
+    };
+    // It stays under the pointer while the list above it is built anew.
+    let others = move || {
+        sessions.with(|known| matches!(known, Some(Ok(all)) if all.iter().any(|session| !session.current)))
     };
     view! {
         <section class="block" aria-labelledby="sessions-title">
@@ -89,6 +89,9 @@ pub fn Sessions() -> impl IntoView {
                 Some(Err(failure)) => view! { <FailedPanel failure retry=load/> }.into_any(),
                 Some(Ok(all)) => list(all),
             }}
+            <Show when=others>
+                <button type="button" class="button danger" on:click=move |_| end(None)>{t("settings.sessions.end-others")}</button>
+            </Show>
         </section>
     }
     .into_any()

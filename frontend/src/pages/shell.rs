@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-use crate::browser::document;
 use crate::components::icon::Icon;
 use crate::components::palette::Palette;
 use crate::components::panel::EmptyPanel;
@@ -176,9 +175,6 @@ fn escape(store: Store) {
     }
     spawn_local(async {
         crate::browser::next_frame().await;
-        if let Some(first) = document().query_selector(".side .row").ok().flatten() {
-            use wasm_bindgen::JsCast;
-            let _ = first.dyn_into::<web_sys::HtmlElement>().map(|element| element.focus());
-        }
+        crate::browser::focus_first(".side .row");
     });
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chronicle::reactions::Reacted;
 use domain::aggregate::{Event, Kind};
 use domain::user::UserEvent;
 use projectors::{Context, Entry, Pace, ReactionError, Reactor, Running};
@@ -74,19 +75,17 @@ async fn end((mut running, stop): (Running, CancellationToken)) {
 
 /// Until somebody has taken the reactor over.
 async fn is_held(world: &World) {
-    let held = async {
-        while world
-            .log
-            .reactions()
-            .of(Noting::NAME)
-            .await
-            .expect("an answer")
-            .is_none_or(|it| it.holder.is_nil())
-        {
+    until(world, |reacted| !reacted.holder.is_nil()).await;
+}
+
+/// Until what is kept of the reactor is so.
+async fn until(world: &World, is_so: impl Fn(&Reacted) -> bool) {
+    let waiting = async {
+        while !world.log.reactions().of(Noting::NAME).await.expect("an answer").is_some_and(|it| is_so(&it)) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, held).await.expect("it is taken over");
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it comes to be so");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +100,7 @@ async fn a_new_reactor_begins_at_the_head_and_a_known_one_goes_on() {
     world.append(requested(ANN, BOB)).await;
     let renaming = world.append(renamed(ANN, None, Some("Anna"))).await;
     noting.has_done(&[bob, renaming]).await;
+    until(&world, |reacted| reacted.position >= renaming).await;
     end(work).await;
     let missed = world.append(renamed(BOB, None, Some("Bobby"))).await;
     let work = noting.begin(&context);

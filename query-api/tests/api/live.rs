@@ -290,6 +290,10 @@ async fn nothing_that_happens_while_sockets_come_and_go_is_lost() {
             let mut socket = served.connect(bob, &format!("?after={position}")).await;
             for _ in 0..7 {
                 let frame = socket.frame().await;
+                // It comes back, as a client does that a slow disk has cost its socket.
+                if frame.get("closed").is_some() {
+                    break;
+                }
                 position = frame["position"].as_u64().expect("a position").max(position);
                 seen.extend(frame["ids"]["number"].as_u64());
                 if seen.len() >= 60 {

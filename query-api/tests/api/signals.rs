@@ -1,6 +1,6 @@
 //! Typing and presence.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::ids::{ChatId, PersonId};
 use domain::live::{Ids, Signal};
@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::live::{Served, Socket, serve};
 use crate::world::World;
+
+/// Whoever types on is not passed on for so long.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn types(chat: ChatId) -> String {
     json!({ "type": "typing", "chat_id": chat }).to_string()
@@ -63,14 +66,22 @@ async fn who_writes_is_seen_by_the_others_in_the_chat() {
     let served = serve(world).await;
     let (mut of_bob, mut of_cy, mut of_dan) =
         (served.here(bob).await, served.here(cy).await, served.here(dan).await);
-    let mut of_ann = served.connect(ann, "").await;
-    of_ann.until_pong().await;
     // Once more at once is not passed on; of another chat it is.
-    for chat in [group, group, other] {
-        of_ann.say(types(chat)).await;
-    }
-    let heard = until(&mut of_bob, &typing(other, ann)).await;
-    assert_eq!(heard.iter().filter(|it| **it == typing(group, ann)).count(), 1, "{heard:?}");
+    let mut of_ann = loop {
+        let mut of_ann = served.connect(ann, "").await;
+        of_ann.until_pong().await;
+        let began = Instant::now();
+        for chat in [group, group, other] {
+            of_ann.say(types(chat)).await;
+        }
+        let heard = until(&mut of_bob, &typing(other, ann)).await;
+        let times = heard.iter().filter(|it| **it == typing(group, ann)).count();
+        if times == 1 {
+            break of_ann;
+        }
+        // It was not at once, if the machine stood still.
+        assert!(began.elapsed() >= AT_ONCE, "{heard:?}");
+    };
     until(&mut of_cy, &typing(group, ann)).await;
     served.mark(ann, &[dan]).await;
     let heard = until(&mut of_dan, &presence(ann)).await;

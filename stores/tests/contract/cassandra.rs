@@ -257,11 +257,6 @@ async fn rows_that_a_server_lost_are_written_again_from_what_is_safe() {
     talked(&*model, 1, 1, 2, 0).await;
     let (name, server) = (keyspace.0.get().expect("it was opened").clone(), server().await);
     let ask = async |cql: String| server.query_unpaged(cql, ()).await.expect("it answers");
-    let safe = at(2, 1).event_id.expect("an event");
-    ask(format!(
-        "UPDATE {name}.checkpoints SET safe_position = 2, safe_event_id = {safe} WHERE generation = 1"
-    ))
-    .await;
     talked(&*model, 1, 3, 5, 0).await;
     assert_eq!(model.checkpoint().await.expect("an answer").map(|it| it.position), Some(5));
     ask(format!("TRUNCATE {name}.messages_1")).await;
@@ -270,7 +265,12 @@ async fn rows_that_a_server_lost_are_written_again_from_what_is_safe() {
     let mut lives: std::collections::BTreeMap<String, i32> = serde_json::from_str(&nodes).expect("JSON");
     lives.values_mut().for_each(|life| *life -= 1);
     let lives = serde_json::to_string(&lives).expect("JSON");
-    ask(format!("UPDATE {name}.checkpoints SET nodes = '{lives}' WHERE generation = 1")).await;
+    let safe = at(2, 1).event_id.expect("an event");
+    ask(format!(
+        "UPDATE {name}.checkpoints SET safe_position = 2, safe_event_id = {safe}, nodes = '{lives}' \
+         WHERE generation = 1"
+    ))
+    .await;
 
     assert_eq!(model.checkpoint().await.expect("an answer").map(|it| it.position), Some(2));
     let batch = Batch { changes: Vec::new(), parking: Vec::new(), checkpoint: at(6, 1), follows: Some(5) };

@@ -73,6 +73,8 @@ async fn a_server_killed_under_load_comes_back_whole_and_is_carried_on() {
         server.kill();
         server.run().await;
         carrying.await.expect("it goes on");
+        // Had it ended before the kill, its last commits may be lost.
+        carry(&*rows, stop).await;
         assert_eq!(whole(&*rows).await, stop);
     }
     assert_eq!(summary(&*rows).await, replayed(&server, 120).await);
@@ -212,9 +214,9 @@ async fn whoever_takes_over_while_a_batch_waits_is_the_one_writer() {
     let (_, epoch) = take_over(&*rows).await;
     let mut holder = PgConnection::connect(&url).await.expect("connects");
     holder.execute("BEGIN; UPDATE letopis_directory_1.checkpoint SET epoch = epoch + 1").await.expect("held");
+    let mut other = PgConnection::connect(&url).await.expect("connects");
     let putting = rows.clone();
     let put_then = tokio::spawn(async move { put(&*putting, 4, epoch).await });
-    let mut other = PgConnection::connect(&url).await.expect("connects");
     waiting(&mut other).await;
     holder.execute("COMMIT").await.expect("taken over");
     let refused = put_then.await.expect("it ends");
@@ -250,11 +252,14 @@ async fn a_server_that_is_away_is_told_of_in_time() {
         let failed = port.serving().account(crate::person(1)).await;
         assert!(matches!(failed, Err(StoreError::Engine { engine: "postgresql", .. })), "{failed:?}");
     }
-    let failed = port.serving().account(crate::person(1)).await;
-    assert!(
-        matches!(&failed, Err(StoreError::Engine { message, .. }) if message.contains("away")),
-        "{failed:?}"
-    );
+    // It is not even asked, but once in a while.
+    loop {
+        let failed = port.serving().account(crate::person(1)).await;
+        match &failed {
+            Err(StoreError::Engine { message, .. }) if message.contains("away") => break,
+            _ => assert!(began.elapsed() < PATIENCE, "{failed:?}"),
+        }
+    }
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     server.run().await;
     let began = Instant::now();

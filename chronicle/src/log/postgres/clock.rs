@@ -70,8 +70,9 @@ impl DatabaseClock {
     pub(super) fn check(&self) -> Result<(), LogError> {
         let reading = *self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Reading { asked, answered, said }) = reading else { return Ok(()) };
-        let ours = self.clock.now().0;
+        // In this order, so that a pause between two of them widens the span.
         let earliest = said.0.saturating_add(micros(answered));
+        let ours = self.clock.now().0;
         let latest = said.0.saturating_add(micros(asked));
         let (ahead, behind) = (ours.saturating_sub(latest), earliest.saturating_sub(ours));
         let (apart, which) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
