@@ -58,7 +58,7 @@ stack_made() {
 private_stack() {
   stack_kind=private
   # Nobody wants its data after a power cut, and a disk that syncs for seconds would hold up every answer.
-  keydb_fsync=no
+  keydb_fsync=${keydb_fsync-no}
   stack_reap
   stack=$(mktemp -d "$(stack_parent)/letopis-private-$(id -u).XXXXXX")
   echo "$$ $(process_start $$)" >"$stack/owner"

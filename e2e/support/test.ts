@@ -50,7 +50,7 @@ export const test = base.extend<Options & Fixtures>({
     Api.begin(server.url);
     await use(server);
     await server.remove();
-    // Whoever sees only what was printed needs it as well.
+    // Of a run in CI only what was printed is left.
     if (info.status !== info.expectedStatus) console.log(`The server's last lines:\n${server.log.split('\n').slice(-60).join('\n')}`);
   }, SLOW],
 

@@ -151,8 +151,15 @@ fn focus_on(element: Option<web_sys::Element>) {
     }
 }
 
-/// Once the page is as it will be painted: where what had the focus has gone, passes it on to the first element that
-/// the selector finds.
+/// Whether the focus is within an element that the selector finds.
+pub fn has_focus_in(selector: &str) -> bool {
+    document()
+        .active_element()
+        .is_some_and(|element| element.closest(selector).is_ok_and(|found| found.is_some()))
+}
+
+/// Once the page is as it will be painted: if nothing has the focus, since what had it has gone, gives it to the first
+/// element that the selector finds.
 pub async fn pass_focus_on(selector: String) {
     next_frame().await;
     let document = document();

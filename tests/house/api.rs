@@ -166,6 +166,21 @@ impl Api {
         }
     }
 
+    /// What is no JSON, at `position` or later: an answer that took as long as a query waits for its rows may be of
+    /// older ones, and is asked for again.
+    pub async fn show_bytes(&self, path: &str, position: u64) -> Answer {
+        let began = Instant::now();
+        loop {
+            let asked = Instant::now();
+            let request = self.request("GET", &format!("/query/v1{path}"));
+            let answer =
+                Answer::of(request.header("X-Letopis-Position", position)).await.expect("it answers");
+            if asked.elapsed() < SHOWN_WITHIN || began.elapsed() > PATIENCE {
+                return answer;
+            }
+        }
+    }
+
     /// A command under this key, or without one.
     ///
     /// # Errors

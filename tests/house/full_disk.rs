@@ -35,9 +35,11 @@ async fn fill_and_free(
     })
     .await;
     // A key that must be durable first is refused as well, unless room has just come back.
+    let (round, mut tries) = (load.answered(), 0);
     until("a key is refused", async || {
         disk.fill();
-        let newcomer = registration(&format!("newcomer{}", load.refused()));
+        tries += 1;
+        let newcomer = registration(&format!("newcomer_{round}_{tries}"));
         let answer = api.command("register", Some(new_key()), &newcomer).await;
         (answer.status != 200).then(|| assert_unavailable(&answer))
     })

@@ -26,7 +26,17 @@ async fn calls(api: &Api, who: &Person, document: &str, which: &[&str]) {
     let output = tokio::process::Command::new(tool())
         .args(["run", &format!("{}{document}", api.base())])
         .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES])
-        .args(["--seed", "1", "--no-shrink", "--warnings", "off", "--no-color", "--continue-on-failure"])
+        .args([
+            "--request-timeout",
+            "60",
+            "--seed",
+            "1",
+            "--no-shrink",
+            "--warnings",
+            "off",
+            "--no-color",
+            "--continue-on-failure",
+        ])
         .args(["--header", &format!("Authorization: Bearer {}", who.access)])
         .args(which)
         .current_dir(folder.path())

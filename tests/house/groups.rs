@@ -25,11 +25,7 @@ pub async fn upload(api: &Api, who: &Person, media_type: &str, body: &[u8]) -> A
 }
 
 async fn blob(api: &Api, who: &Person, id: &str, after: u64) -> Answer {
-    if after > 0 {
-        who.on(api).show("/chats", after).await.expect("it answers");
-    }
-    let request = who.on(api).request("GET", &format!("/query/v1/blobs/{id}"));
-    Answer::of(request.header("X-Letopis-Position", after)).await.expect("it answers")
+    who.on(api).show_bytes(&format!("/blobs/{id}"), after).await
 }
 
 async fn history(api: &Api, who: &Person, chat: ChatId) -> Messages {

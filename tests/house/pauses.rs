@@ -2,7 +2,7 @@
 
 use crate::api::{Api, new_key};
 use crate::engine::{Engine, Place};
-use crate::letopis::Folder;
+use crate::letopis::{Folder, PATIENCE, within};
 use crate::load::{Attempt, Circle, Load};
 
 const SENDERS: usize = 4;
@@ -43,14 +43,9 @@ async fn of_two_processes_on_one_log_a_paused_one_comes_back_and_goes_on() {
     let attempt = Attempt { author, chat_id, key: new_key(), text: "to the one paused".into(), answer: None };
     let waiting = {
         let (circle, first, attempt) = (circle.clone(), first.clone(), attempt.clone());
-        tokio::spawn(async move {
-            // A connection that waited for longer than one may is closed.
-            loop {
-                if let Ok(answer) = circle.send(&first, &attempt).await {
-                    return answer;
-                }
-            }
-        })
+        // A connection that waited for longer than one may is closed.
+        let answered = async move || circle.send(&first, &attempt).await.ok();
+        tokio::spawn(async move { within(PATIENCE * 4, "it answers", answered).await })
     };
     all.extend(send(&circle, &second, 10, "while somebody waits for the first").await);
     assert!(!waiting.is_finished(), "a paused process answers");

@@ -55,12 +55,7 @@ async fn send_in_time(api: &Api, who: &Person, body: &[u8]) {
 
 /// Asks for a photo.
 pub async fn photo(api: &Api, who: &Person, id: &str, query: &str, after: u64) -> Answer {
-    // A photo is told by the directory as it is: whoever wants it later than something waits for that.
-    if after > 0 {
-        who.on(api).show("/me", after).await.expect("it answers");
-    }
-    let request = who.on(api).request("GET", &format!("/query/v1/photos/{id}{query}"));
-    Answer::of(request.header("X-Letopis-Position", after)).await.expect("it answers")
+    who.on(api).show_bytes(&format!("/photos/{id}{query}"), after).await
 }
 
 pub fn files(folder: &Path) -> Vec<PathBuf> {

@@ -70,7 +70,7 @@ impl Watch {
                 // A machine that stands still for long has it asked again.
                 let refused = matches!(answer.status, 401 | 503);
                 assert!(refused, "a revoked session is let in: {}", answer.text());
-                count.fetch_add(1, Ordering::SeqCst);
+                count.fetch_add(u64::from(answer.status == 401), Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });

@@ -66,7 +66,7 @@ pub(super) async fn start(
     Ok((inbox, tokio::spawn(task.run(inputs))))
 }
 
-/// Keeps snapshots beside everything else, in the order they come: a later one of a stream is never replaced by an
+/// Keeps snapshots beside everything else, in the order they come: this process replaces no later one of a stream by an
 /// earlier one.
 fn keeper(log: Arc<dyn Log>) -> mpsc::Sender<Snapshot> {
     let (sender, mut snapshots) = mpsc::channel(UNKEPT);

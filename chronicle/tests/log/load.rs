@@ -349,7 +349,10 @@ struct Asked {
 impl Asked {
     fn take(&mut self, notes: &Path) -> Slices {
         // There are none of a process that was killed before it began.
-        let notes = std::fs::read_to_string(notes).unwrap_or_default();
+        let notes = match std::fs::read_to_string(notes) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            notes => notes.expect("notes"),
+        };
         let (mut slices, mut from) = (Slices::new(), HashMap::new());
         let mut lines = notes.lines().peekable();
         while let Some(line) = lines.next() {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use chronicle::clock::Clock;
 use chronicle::entropy::Entropy;
@@ -16,6 +17,7 @@ use domain::aggregate::StreamId;
 use domain::chat::{Chat, ChatCommand, ChatFacts};
 use domain::ids::{ChatId, EventId, MessageId, PersonId};
 use domain::personal::Text;
+use domain::problem::Kind;
 use domain::{Problem, Timestamp};
 use uuid::Uuid;
 
@@ -155,6 +157,21 @@ impl House {
                 ledger.decide::<Chat>(chat(number), command, &facts)
             })
             .await
+    }
+
+    /// The same, "hello", again and again while the log is busy: the lock may be held for longer than one waits.
+    pub async fn send_in_time(&self, number: u128, who: u128, key: Uuid) -> Done {
+        let began = Instant::now();
+        loop {
+            match self.send(number, who, key, "hello").await {
+                Err(refused)
+                    if refused.is(Kind::Unavailable) && began.elapsed() < Duration::from_secs(60) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                done => return done.expect("sent"),
+            }
+        }
     }
 }
 

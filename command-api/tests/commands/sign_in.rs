@@ -149,11 +149,11 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     // The hash dominates both: the fastest of several runs with and without an account are close, of more
     // runs where a machine does much beside.
     let mut fastest = [std::time::Duration::MAX; 2];
-    for _ in 0..30 {
+    for round in 1..=30 {
         for (index, email) in ["ann@example.org", "nobody@example.org"].into_iter().enumerate() {
             fastest[index] = fastest[index].min(attempt(email).await.0);
         }
-        if fastest[1] * 3 > fastest[0] {
+        if round >= 5 && fastest[1] * 3 > fastest[0] {
             return;
         }
     }

@@ -16,7 +16,7 @@ use super::panel::{FailedPanel, Skeleton};
 use super::person_row::person_name;
 use super::question::Question;
 use crate::api::Answer;
-use crate::browser::{focus, next_frame, pass_focus_on};
+use crate::browser::{focus, has_focus_in, next_frame, pass_focus_on};
 use crate::i18n::{t, t_with};
 use crate::route::Route;
 use crate::state::{Phase, Store};
@@ -71,12 +71,16 @@ impl Members {
             match fetched {
                 Ok((list, next)) => {
                     let known = self.list.with_untracked(Vec::len);
+                    let held = has_focus_in(".members");
                     self.list.set(list);
                     self.next.set(next);
                     self.phase.set(Phase::Ready);
                     if after_some {
                         // With the last of them the button goes.
                         pass_focus_on(format!(".members > :nth-child({}) .row", known + 1)).await;
+                    } else if held {
+                        // A member who has changed has another row.
+                        pass_focus_on(format!("#{TITLE}")).await;
                     }
                 }
                 Err(failure) if self.phase.get_untracked() == Phase::Ready => self.store.complain(&failure),
@@ -148,10 +152,10 @@ impl Desk {
             // Something else may be asked by now.
             if self.asked.try_get_untracked() == Some(Some((person, step))) {
                 self.asked.set(None);
+                pass_focus_on(format!("#{TITLE}")).await;
             }
             // After a refusal too: what the screen offered was out of date. The members follow the chat.
             let _ = store.refresh_chat(chat).await;
-            pass_focus_on(format!("#{TITLE}")).await;
         });
     }
 

@@ -6,10 +6,13 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::api::Answer;
+use crate::browser::{has_focus_in, pass_focus_on};
 use crate::components::panel::{FailedPanel, Skeleton};
 use crate::format;
 use crate::i18n::{t, t_with};
 use crate::state::Store;
+
+const TITLE: &str = "sessions-title";
 
 /// Browser and system of a User-Agent, as far as they can be told.
 fn device_name(agent: &str) -> String {
@@ -49,7 +52,12 @@ pub fn Sessions() -> impl IntoView {
             let answer = store.api.sessions().await.map(|list| list.items);
             // What was there is better than a failure to look again.
             if answer.is_ok() || !matches!(sessions.try_get_untracked(), Some(Some(Ok(_)))) {
+                let held = has_focus_in(&format!("[aria-labelledby={TITLE}]"));
                 sessions.try_set(Some(answer));
+                if held {
+                    // Its button has gone with a session.
+                    pass_focus_on(format!("#{TITLE}")).await;
+                }
             }
         });
     };
@@ -82,8 +90,8 @@ pub fn Sessions() -> impl IntoView {
         sessions.with(|known| matches!(known, Some(Ok(all)) if all.iter().any(|session| !session.current)))
     };
     view! {
-        <section class="block" aria-labelledby="sessions-title">
-            <h2 id="sessions-title">{t("settings.sessions")}</h2>
+        <section class="block" aria-labelledby=TITLE>
+            <h2 id=TITLE tabindex="-1">{t("settings.sessions")}</h2>
             {move || match sessions.get() {
                 None => view! { <Skeleton rows=2/> }.into_any(),
                 Some(Err(failure)) => view! { <FailedPanel failure retry=load/> }.into_any(),

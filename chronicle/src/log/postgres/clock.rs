@@ -99,3 +99,34 @@ impl DatabaseClock {
 fn micros(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_000_000_000)
+        }
+    }
+
+    #[test]
+    fn clocks_may_be_two_seconds_apart_and_no_more() {
+        let clock = DatabaseClock::new(Arc::new(Fixed));
+        let check = |apart: i64| {
+            let (asked, said) = (Instant::now(), Timestamp(Fixed.now().0 - apart));
+            *clock.reading.lock().expect("no panic") = Some(Reading { asked, answered: asked, said });
+            clock.check()
+        };
+        for apart in [-1_000_000, 0, 1_000_000] {
+            assert!(check(apart).is_ok(), "{apart} µs");
+        }
+        for (apart, words) in [(4_000_000, "s ahead of"), (-4_000_000, "s behind")] {
+            let refused = check(apart).expect_err("too far").to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
+    }
+}
