@@ -108,6 +108,8 @@ test('an owner renames, adds, changes roles and removes, and everybody sees it',
   await openPanel(other, id, 'Ice skating');
   await act(page, boris.name, 'Make admin');
   await expect(member(page, boris.name)).toContainText('Admin');
+  // His row is another one, and the focus has not gone with the one before.
+  await expect(panel(page).getByRole('heading', { name: 'Members' })).toBeFocused();
   await expect(panel(other).getByRole('button', { name: 'Add friends' })).toBeVisible();
 
   await act(page, clara.name, 'Remove from the group');

@@ -45,8 +45,10 @@ test('signing another device out takes effect on it at once', async ({ open, ser
   for (const words of [/Chrome, Linux/, /Signed in .*20\d\d/, /Last active .*20\d\d/, /127\.0\.0\.1/]) {
     await expect(sessions.filter({ hasText: 'This device' })).toContainText(words);
   }
-  await here.getByRole('button', { name: /others/i }).click();
+  await here.getByRole('button', { name: /others/i }).press('Enter');
   await flows.expectSignedOut(there);
+  await expect(sessions).toHaveCount(1);
+  await expect(here.getByRole('heading', { name: 'Active sessions' })).toBeFocused();
   await here.reload();
   await flows.expectSignedIn(here);
   await there.goto('/chats');

@@ -30,7 +30,7 @@ const EMPTY_ROUNDS: u32 = 11;
 /// Of an engine that does not answer: some 25 seconds.
 const ATTEMPTS: u32 = 10;
 
-/// Carries `carrier` until it is near the head; `loaded` hears how far it is.
+/// Carries `carrier` until it is near the head; `loaded` hears how far it is, and where the log ends.
 ///
 /// # Errors
 /// What must not be passed over, or an engine that was asked often enough.
@@ -38,7 +38,7 @@ pub(crate) async fn load<P: Projection>(
     log: &Arc<dyn Log>,
     carrier: &mut Carrier<P>,
     pace: Pace,
-    loaded: impl Fn(u64, u64),
+    loaded: impl Fn(&Carrier<P>, u64),
 ) -> Result<(), Halt> {
     let head = log.watch();
     let mut empty = 0;
@@ -73,7 +73,7 @@ pub(crate) async fn load<P: Projection>(
         carrier.advance(applied?);
         chunk = next?;
         empty = 0;
-        loaded(carrier.position(), end);
+        loaded(carrier, end);
     }
 }
 
@@ -147,7 +147,7 @@ pub(crate) async fn load_and_index<P: Projection>(
     log: &Arc<dyn Log>,
     carrier: &mut Carrier<P>,
     pace: Pace,
-    loaded: impl Fn(u64, u64),
+    loaded: impl Fn(&Carrier<P>, u64),
     indexing: impl Fn(bool),
 ) -> Result<(), Halt> {
     load(log, carrier, pace, loaded).await?;

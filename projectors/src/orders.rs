@@ -190,8 +190,8 @@ impl<P: Projection> Runner<P> {
         (hands.stale, hands.again) = (false, None);
         hands.previous = Some(Previous { number: old, carrier, until: Instant::now() + self.pace.grace });
         self.sheet.note(|facts| (facts.health, facts.pending) = (Health::Running, None));
-        self.show(events);
         self.note(hands);
+        self.show(events);
         let seconds = rebuild.begun.elapsed().as_secs_f64();
         tracing::info!(projection = P::NAME, generation = number, events, seconds, "a rebuild is served");
         rebuild.stage.send_replace(Stage::Switched { generation: number, events, seconds });

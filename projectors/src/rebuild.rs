@@ -67,7 +67,8 @@ impl<P: Projection> Rebuild<P> {
         tracing::info!(projection = P::NAME, generation = number, from, head, "a rebuild is loading");
         let loaded = {
             let stage = stage.clone();
-            move |position: u64, head: u64| {
+            move |carrier: &Carrier<P>, head: u64| {
+                let position = carrier.position();
                 let rate = (position - from) as f64 / begun.elapsed().as_secs_f64().max(1e-6);
                 stage.send_replace(loading(position, head, rate));
             }

@@ -234,7 +234,7 @@ impl<P: Projection> Runner<P> {
         match (serving, checked) {
             (Err(halt), _) | (_, Err(halt)) => self.halt(&halt),
             (Ok((held, carrier)), Ok(())) => {
-                self.show(carrier.position());
+                self.shows(&carrier);
                 if stale {
                     let (from, to) = (held.code_version, P::CODE_VERSION);
                     let why = format!("its rows are of code version {from}, and made anew as version {to}");
@@ -275,7 +275,7 @@ impl<P: Projection> Runner<P> {
     async fn catch_up(&self, mut carrier: Carrier<P>) -> Result<Option<Carrier<P>>, Halt> {
         let head = self.context.log.watch().borrow().position;
         let loaded = if head.saturating_sub(carrier.position()) > self.pace.far() {
-            load(&self.context.log, &mut carrier, self.pace, |position, _| self.show(position)).await
+            load(&self.context.log, &mut carrier, self.pace, |carrier, _| self.shows(carrier)).await
         } else {
             Ok(())
         };
@@ -339,13 +339,10 @@ impl<P: Projection> Runner<P> {
         match self.patiently(|| carrier.apply(&page)).await {
             Ok(applied) => {
                 carrier.advance(applied);
-                self.show(carrier.position());
-                let parked = carrier.parked.values().cloned().collect();
-                self.sheet.note(|facts| {
-                    (facts.pending, facts.parked) = (None, parked);
-                    // A wait that another event broke off has not said that it is over.
-                    facts.health = Health::Running;
-                });
+                // A wait that another event broke off has not said that it is over.
+                self.sheet.note(|facts| facts.health = Health::Running);
+                self.shows(carrier);
+                self.sheet.note(|facts| facts.pending = None);
                 Ok(())
             }
             Err(halt) => {
@@ -421,6 +418,13 @@ impl<P: Projection> Runner<P> {
 
     pub(crate) fn show(&self, position: u64) {
         self.context.stores.progress.show(P::NAME, position);
+    }
+
+    /// Shows what a carrier shows; first what it has passed over, so that whoever sees the position sees that, too.
+    fn shows(&self, carrier: &Carrier<P>) {
+        let parked = carrier.parked.values().cloned().collect();
+        self.sheet.note(|facts| facts.parked = parked);
+        self.show(carrier.position());
     }
 
     /// Puts on the sheet what the hands hold.
