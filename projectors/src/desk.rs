@@ -147,6 +147,21 @@ impl Sheet {
     pub fn note<T>(&self, note: impl FnOnce(&mut Facts) -> T) -> T {
         note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Says that a projection waits, and that it goes on.
+    pub fn waiting(&self, projection: &'static str) -> impl Fn(Option<&str>) {
+        let before = self.note(|facts| facts.health.clone());
+        move |why| match why {
+            Some(why) => {
+                tracing::warn!(projection, why, "a projection waits for its engines");
+                self.note(|facts| facts.health = Health::Waiting { why: why.to_owned() });
+            }
+            None => {
+                tracing::info!(projection, "a projection goes on");
+                self.note(|facts| facts.health = before.clone());
+            }
+        }
+    }
 }
 
 /// What a runner is asked.

@@ -197,7 +197,7 @@ impl<P: Projection> Runner<P> {
             () = until(*again) => Event::Again,
             () = until(quiet) => Event::Quiet,
             () = until(*look) => Event::Look,
-            event = read_next(&self.context, waiting(&self.sheet, P::NAME), &positions, pause) => event,
+            event = read_next(&self.context, self.sheet.waiting(P::NAME), &positions, pause) => event,
         }
     }
 
@@ -306,7 +306,7 @@ impl<P: Projection> Runner<P> {
             && let Some(next) = rebuild.followed()
             && next.position() == page.after
         {
-            let waits = waiting(&self.sheet, P::NAME);
+            let waits = self.sheet.waiting(P::NAME);
             // Where nothing is served, nobody is kept waiting by it.
             let alone = hands.serving.is_none();
             let attempts = if alone { u32::MAX } else { ATTEMPTS };
@@ -447,22 +447,7 @@ impl<P: Projection> Runner<P> {
         &self,
         attempt: impl FnMut() -> F,
     ) -> Result<T, Halt> {
-        patiently(u32::MAX, waiting(&self.sheet, P::NAME), attempt).await
-    }
-}
-
-/// Says that a projection waits, and that it goes on.
-fn waiting<'a>(sheet: &'a Sheet, projection: &'static str) -> impl Fn(Option<&str>) + 'a {
-    let before = sheet.note(|facts| facts.health.clone());
-    move |why| match why {
-        Some(why) => {
-            tracing::warn!(projection, why, "a projection waits for its engines");
-            sheet.note(|facts| facts.health = Health::Waiting { why: why.to_owned() });
-        }
-        None => {
-            tracing::info!(projection, "a projection goes on");
-            sheet.note(|facts| facts.health = before.clone());
-        }
+        patiently(u32::MAX, self.sheet.waiting(P::NAME), attempt).await
     }
 }
 
